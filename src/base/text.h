@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Strings: lists of them, comparison, and making foreign bytes fit to show. */
+
+#include <string.h>
+
+#include "base/macro.h"
+
+static inline bool str_equal(const char *a, const char *b) {
+        return strcmp(a, b) == 0;
+}
+
+static inline bool str_is_empty(const char *s) {
+        return !s || !*s;
+}
+
+static inline bool str_starts_with(const char *s, const char *prefix) {
+        return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+/* Copies bytes from a peer (n of them) into buf as one line of valid UTF-8: control characters and
+ * line breaks become one blank, invalid bytes '?', too much ends in "...". Blanks at both ends are
+ * dropped. Always ends with NUL. Returns buf. */
+char *text_sanitize(char *buf, size_t size, const void *bytes, size_t n);
+
+bool utf8_is_valid(const char *s, size_t n);
+
+/* A list of strings that ends with NULL; a NULL pointer is the empty list. The list and its
+ * strings are owned by the holder. */
+char **strv_free(char **l);
+DEFINE_CLEANUP(char **, strv_free);
+#define _cleanup_strv_ _cleanup_(strv_freep)
+
+size_t strv_length(char *const *l);
+
+/* Appends a copy of s. -ENOMEM leaves the list as it was. */
+int strv_append(char ***l, const char *s);
+
+bool strv_contains(char *const *l, const char *s);
+
+#define STRV_FOREACH(i, l) for (char *const *i = (l); i && *i; i++)
+
+/* 64 bits of FNV-1a over n bytes, continued from h; begin with HASH_INIT. For phases and digests of
+ * our own data, never against an adversary. */
+#define HASH_INIT 14695981039346656037ULL
+uint64_t hash_bytes(uint64_t h, const void *bytes, size_t n);
+
+/* Number of edits between two words, no more than limit + 1. Used for "did you mean". */
+unsigned edit_distance(const char *a, const char *b, unsigned limit);
