@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The driver contract: how a check type is run. A driver is one file `driver-NAME.c` that defines
+ * `const CheckDriver NAME_driver`, and one line in drivers.def. It reports results; it never
+ * decides up or down, counts retries, or logs transitions.
+ *
+ * Life of a check: open(), then any number of runs, then close(). Life of a run: start(), one
+ * check_run_finish(), stop(). The engine owns the deadline: when it passes first, the engine itself
+ * finishes the run (fail, timeout) and calls stop(). After finish, deadline, reload or shutdown
+ * stop() is called exactly once, from the engine and never from within check_run_finish(); no
+ * callback for the run may fire after it returns. All memory is zeroed before open() and start().
+ * All calls come from the one event loop; none may block. */
+
+#include <systemd/sd-event.h>
+
+#include "io/resolver.h"
+#include "io/workers.h"
+#include "model/check-type.h"
+#include "model/config.h"
+#include "model/result.h"
+
+typedef struct Check Check;
+typedef struct CheckRun CheckRun;
+typedef struct Engine Engine;
+
+/* Who reports a pushed state. */
+typedef struct Sender {
+        uid_t uid;
+        pid_t pid;
+        const char *name; /* borrowed: for logs */
+} Sender;
+
+typedef struct CheckDriver {
+        CheckType type;
+
+        /* Once per type in use, before the first open() and after the last close(): what all checks
+         * of the type share. NULL: nothing. */
+        size_t shared_size;
+        int (*attach)(Engine *engine, void *shared);
+        void (*detach)(void *shared);
+
+        /* Per check: a held connection, watches. May call check_trigger() at any time between.
+         * NULL: nothing. open() < 0: the check cannot be had; its runs are errors. */
+        size_t instance_size;
+        int (*open)(Check *check);
+        void (*close)(Check *check);
+
+        /* Per run. start() may finish the run at once or later. Negative errno: could not start;
+         * the engine finishes it as an error of reason `resource` or `internal`, and calls stop().
+         */
+        size_t run_size;
+        int (*start)(CheckRun *run);
+        void (*stop)(CheckRun *run);
+
+        /* Push checks only: takes a reported result and finishes it as the check's own. Negative
+         * errno refuses it. */
+        int (*report)(Check *check, const Result *result, const Sender *sender);
+} CheckDriver;
+
+/* -- what a check offers to its driver --------------------------------------------------------- */
+
+const CheckConfig *check_config(const Check *check); /* may change on reload to an equal one */
+const void *check_settings(const Check *check);      /* the type's settings struct */
+void *check_instance(Check *check);                  /* instance_size bytes */
+void *check_shared(Check *check);                    /* shared_size bytes */
+Engine *check_engine(Check *check);
+
+/* "Look now": a held connection closed, a process ended, a file changed. The first starts a run at
+ * once, further ones at most one per RetryInterval; during a run it asks for one more. It never
+ * sets a state. */
+void check_trigger(Check *check);
+
+/* A result without a run (push). */
+void check_report(Check *check, const Result *result);
+
+/* -- what a run offers ------------------------------------------------------------------------- */
+
+Check *check_run_check(CheckRun *run);
+const void *check_run_settings(CheckRun *run);
+void *check_run_instance(CheckRun *run); /* the check's */
+void *check_run_data(CheckRun *run);     /* run_size bytes */
+
+/* CLOCK_MONOTONIC: when the run began, and when the engine ends it. */
+usec_t check_run_started_usec(const CheckRun *run);
+usec_t check_run_deadline_usec(const CheckRun *run);
+
+/* Stores and queues the result, nothing more; the engine calls stop() later. Once per run: a second
+ * finish is an assert. If the result carries no latency (USEC_INFINITY) and is a success, the time
+ * since the start is put in. */
+void check_run_finish(CheckRun *run, const Result *result);
+
+bool check_run_is_finished(const CheckRun *run);
+
+/* -- what the engine offers to attach() and to all --------------------------------------------- */
+
+sd_event *engine_event(Engine *engine);    /* borrowed */
+Resolver *engine_resolver(Engine *engine); /* borrowed */
+Workers *engine_workers(Engine *engine);   /* borrowed */

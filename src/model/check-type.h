@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What loader, model and outputs may know of a check type: its name, options, and which of its
+ * facts can be told without running it. How it runs stands in check/driver.h. */
+
+#include "model/option.h"
+#include "model/result.h"
+
+typedef struct CheckState CheckState;
+
+#define CHECK_TARGET_MAX 256
+
+/* What the settings point at. */
+typedef struct CheckTarget {
+        char text[CHECK_TARGET_MAX]; /* for people: "cache.internal:6379", "/var"; never a secret */
+        char host[CHECK_TARGET_MAX]; /* the host's name alone where there is one, else "" */
+        bool is_remote; /* leaves this host: not loopback, unix socket or kernel interface */
+} CheckTarget;
+
+enum {
+        CHECK_TYPE_PUSH = 1 << 0,     /* has no runs of its own: states are reported to it */
+        CHECK_TYPE_COMBINED = 1 << 1, /* has no runs: derive() makes its state from others */
+};
+
+typedef struct CheckType {
+        const char *name; /* the value of Type= */
+        unsigned flags;
+        usec_t timeout_usec; /* default of Timeout= */
+        Schema schema;
+        size_t settings_size;
+
+        /* What no single option shows, e.g. options that exclude each other. 0, or -EINVAL with
+         * ret_key (an option of the schema) and why set. May normalise the settings. NULL: nothing.
+         */
+        int (*validate)(void *settings, const char **ret_key, char why[static OPTION_WHY_MAX]);
+
+        /* Fills in what the settings point at. Never NULL. */
+        void (*describe)(const void *settings, CheckTarget *ret);
+
+        /* Combined checks only: the result from the states of the checks that it names. */
+        void (*derive)(const void *settings, const CheckState *const in[], size_t n, Result *ret);
+} CheckType;
+
+/* The types that this build knows; ends with NULL. Handed to the loader, so that config/ need not
+ * know check/. */
+typedef const CheckType *const *CheckTypes;

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The typed configuration: what the loader makes of the files and all others read. Immutable once
+ * made and ref-counted: snapshots, engine and outputs each hold references, so a reload frees the
+ * old one when the last of them lets go. Checks are counted one by one, so that an unchanged check
+ * can be carried over. */
+
+#include "model/check-type.h"
+#include "model/diagnostics.h"
+
+#define NAME_LENGTH_MAX 64
+#define CHECK_ID_MAX    (2 * NAME_LENGTH_MAX + 2)
+
+/* [A-Za-z0-9_.@:-]{1,64} without a leading dot. */
+bool name_is_valid(const char *s);
+
+typedef enum Probe { PROBE_READINESS, PROBE_LIVENESS, PROBE_STARTUP, PROBE_COUNT_ } Probe;
+
+const char *probe_to_string(Probe p); /* "readiness" */
+
+/* The words of Probes= in the order of the enum; ends with NULL. */
+extern const char *const probe_words[];
+
+typedef struct CheckConfig {
+        unsigned n_ref;
+        char *name;            /* owned: "database" */
+        char *service;         /* owned: "orders" */
+        char *id;              /* owned: "orders/database" */
+        char *public_name;     /* owned: at host level; id, or the bare name in service "default" */
+        const CheckType *type; /* borrowed, constant */
+        void *settings;        /* owned: type->settings_size bytes, fields by type->schema */
+        char *canonical;       /* owned: type and settings; equal texts test the same thing */
+        CheckTarget target;
+
+        /* Set when the check cannot run as configured (a credential that is not there): each run
+         * fails with this reason and text instead. REASON_NONE otherwise. */
+        Reason defect_reason;
+        char defect[OPTION_WHY_MAX];
+
+        /* [Check] options common to all types */
+        char *description;   /* owned, may be NULL */
+        char *documentation; /* owned, may be NULL: a URL */
+        unsigned probes;     /* bit mask: 1 << Probe */
+        bool is_critical;
+        bool allow_remote_liveness;
+        usec_t interval_usec, timeout_usec, retry_interval_usec, initial_delay_usec, max_age_usec;
+        usec_t connection_max_age_usec;
+        usec_t warn_latency_usec, max_latency_usec; /* 0: not graded */
+        uint64_t failure_threshold, success_threshold, liveness_failure_threshold;
+} CheckConfig;
+
+extern const Schema check_schema; /* fields of CheckConfig */
+
+CheckConfig *check_config_ref(CheckConfig *c);
+CheckConfig *check_config_unref(CheckConfig *c);
+DEFINE_CLEANUP(CheckConfig *, check_config_unref);
+
+static inline bool check_config_feeds(const CheckConfig *c, Probe p) {
+        return c->probes & (1U << p);
+}
+
+/* Whether b tests the same thing as a in the same way, so that a's state is b's. */
+bool check_config_same_target(const CheckConfig *a, const CheckConfig *b);
+
+typedef enum OnLivenessFailure {
+        ON_LIVENESS_FAILURE_NONE,
+        ON_LIVENESS_FAILURE_WATCHDOG,
+} OnLivenessFailure;
+
+typedef struct ServiceConfig {
+        char *name;          /* owned */
+        char *description;   /* owned, may be NULL */
+        char *documentation; /* owned, may be NULL: a URL */
+        char *unit;          /* owned, may be NULL */
+        usec_t startup_timeout_usec;
+        unsigned on_liveness_failure; /* OnLivenessFailure */
+        bool counts_for_host;         /* Host=; no for the built-in service */
+        bool is_builtin;
+        char *defect; /* owned; "FILE:LINE: text" of the first fault, or NULL. Then it has no
+                         checks. */
+        size_t first_check, n_checks; /* its slice of Config.checks */
+} ServiceConfig;
+
+extern const Schema service_schema; /* fields of ServiceConfig */
+
+typedef enum NotifyReady {
+        NOTIFY_READY_CHECKED,
+        NOTIFY_READY_LISTENING,
+        NOTIFY_READY_STARTED,
+} NotifyReady;
+
+typedef struct DaemonConfig {
+        unsigned notify_ready; /* NotifyReady */
+        uint64_t max_concurrent_checks;
+} DaemonConfig;
+
+extern const Schema daemon_schema; /* fields of DaemonConfig */
+
+typedef enum HttpLayout { HTTP_LAYOUT_STANDARD, HTTP_LAYOUT_COMPONENTS } HttpLayout;
+
+/* Alias=PATH TARGET: requests for path are answered like target, one of the known routes. */
+typedef struct HttpAlias {
+        char *path, *target; /* owned */
+} HttpAlias;
+
+typedef struct HttpAliases {
+        HttpAlias *items; /* owned */
+        size_t n;
+} HttpAliases;
+
+extern const OptionType option_http_alias; /* HttpAliases */
+
+typedef struct HttpConfig {
+        char **listen;   /* owned: addresses used when no socket is passed */
+        unsigned layout; /* HttpLayout */
+        HttpAliases aliases;
+        uint64_t down_status;     /* /health/status when not ready: 503 or 500 */
+        uint64_t degraded_status; /* readiness when ready but degraded: 200 or 503 */
+        uint64_t max_connections, max_connections_per_address;
+        usec_t header_timeout_usec, idle_timeout_usec;
+} HttpConfig;
+
+extern const Schema http_schema; /* fields of HttpConfig */
+
+typedef struct Config {
+        unsigned n_ref;
+        DaemonConfig daemon;
+        HttpConfig http;
+        ServiceConfig *services; /* owned, sorted by name */
+        size_t n_services;
+        CheckConfig **checks; /* owned references: service by service, in file order within each. A
+                               * check's index here is its handle everywhere while this Config is in
+                               * force. */
+        size_t n_checks;
+        char *defect; /* owned; set when vitald.conf itself is bad: the whole host is not ready */
+        Diagnostics diagnostics;
+} Config;
+
+/* An empty configuration with all defaults; NULL without memory. */
+Config *config_new(void);
+Config *config_ref(Config *c);
+Config *config_unref(Config *c);
+DEFINE_CLEANUP(Config *, config_unref);
+
+#define INDEX_NONE SIZE_MAX
+
+/* INDEX_NONE if there is none of that name. */
+size_t config_find_service(const Config *c, const char *name);
+size_t config_find_check(const Config *c, const char *service, const char *check);
+
+/* Whether any service was configured by the administrator (good or bad). */
+bool config_has_services(const Config *c);

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* A table-driven key of a configuration section: how its text becomes a typed field of a struct.
+ * Check types bring a table of their own options; the common sections have theirs in config.c. The
+ * loader walks the tables; it knows no key by name. */
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/strbuf.h"
+
+#define OPTION_WHY_MAX 256
+
+typedef struct Option Option;
+
+/* Looks a credential up by name. Returns 0 and the secret (owned by the caller, wiped when freed)
+ * or negative errno; why then says what is wrong, e.g. "Credential orders-db not configured". */
+typedef int (*CredentialLookup)(void *userdata, const char *name, char **ret_secret,
+                                char why[static OPTION_WHY_MAX]);
+
+typedef struct OptionType {
+        const char *expected; /* for messages: "a time span such as 5s or 1min 30s" */
+
+        /* Text to field. 0, -EINVAL or -ERANGE with why set, or -ENOMEM. A list type appends. */
+        int (*parse)(const Option *o, const char *value, void *field,
+                     char why[static OPTION_WHY_MAX]);
+
+        /* Frees what the field owns, wiping secrets, and makes it all zero. NULL: owns nothing. */
+        void (*clear)(void *field);
+
+        /* Appends a text from which equal fields can be told, to the canonical text of the
+         * settings. Secrets go in as a hash only. */
+        void (*canonical)(const Option *o, const void *field, StrBuf *out);
+
+        /* Credentials only: fetches the secret after parsing. */
+        int (*resolve)(void *field, CredentialLookup lookup, void *userdata,
+                       char why[static OPTION_WHY_MAX]);
+
+        size_t size; /* of the field, in bytes */
+} OptionType;
+
+enum {
+        OPTION_REQUIRED = 1 << 0,
+};
+
+struct Option {
+        const char *key;
+        const OptionType *type;
+        size_t offset;            /* of the field in the settings struct */
+        const char *fallback;     /* the default as text, parsed like any other; NULL: all zero */
+        uint64_t min, max;        /* bounds of numbers (times in microseconds); max 0: no bounds */
+        const char *const *words; /* for option_word and option_words: ends with NULL */
+        unsigned flags;
+};
+
+typedef struct Schema {
+        const Option *options; /* borrowed, constant */
+        size_t n;
+} Schema;
+
+#define SCHEMA(table) \
+        { .options = (table), .n = ELEMENTSOF(table) }
+
+/* The option with this key, or NULL. */
+const Option *schema_find(const Schema *s, const char *key);
+
+/* The key nearest to a misspelt one, or NULL if none is near. */
+const char *schema_nearest(const Schema *s, const char *key);
+
+/* Makes settings all zero, then sets every fallback. 0 or -ENOMEM; a fallback that does not parse
+ * is our own bug. */
+int schema_init(const Schema *s, void *settings);
+
+/* Frees all that the fields own. */
+void schema_clear(const Schema *s, void *settings);
+
+/* Sets one option from its text; the empty text resets it to its fallback. why always holds a
+ * sentence that names the value when the result is -EINVAL or -ERANGE. */
+int schema_set(const Schema *s, void *settings, const Option *o, const char *value,
+               char why[static OPTION_WHY_MAX]);
+
+/* "Key=value" lines of all options in table order, with defaults: equal texts mean equal settings.
+ */
+void schema_canonical(const Schema *s, const void *settings, StrBuf *out);
+
+/* -- field types ------------------------------------------------------------------------------- */
+
+extern const OptionType option_string;   /* char * (owned); "" is not accepted */
+extern const OptionType option_strv;     /* char ** (owned), each assignment appends one */
+extern const OptionType option_bool;     /* bool */
+extern const OptionType option_unsigned; /* uint64_t, within min and max */
+extern const OptionType option_timespan; /* usec_t, within min and max */
+extern const OptionType option_size;     /* uint64_t bytes */
+extern const OptionType option_amount;   /* Amount: bytes or percent */
+extern const OptionType option_word;     /* unsigned: index into words */
+extern const OptionType option_words;    /* unsigned: bit mask of indices, blank-separated words */
+extern const OptionType option_path;     /* char * (owned): absolute, normalised, no ".." */
+extern const OptionType option_address;  /* Address; min is the default port, 0: a port is needed */
+extern const OptionType option_credential; /* Credential */
+extern const OptionType
+        option_header_credential;    /* HeaderCredentials: "Header-Name: NAME", a list */
+extern const OptionType option_unit; /* char * (owned): a systemd unit name with its suffix */
+
+/* An amount of something whose whole is known only when it is looked at. */
+typedef struct Amount {
+        bool is_set;
+        uint64_t bytes;      /* or count of inodes */
+        uint32_t millionths; /* of the whole, when bytes is 0 */
+} Amount;
+
+/* The amount in the unit of the whole. */
+uint64_t amount_of(const Amount *a, uint64_t whole);
+
+/* A secret by its name. secret stays NULL until resolve() found it. */
+typedef struct Credential {
+        char *name;   /* owned */
+        char *secret; /* owned, wiped when freed */
+} Credential;
+
+typedef struct HeaderCredential {
+        char *header; /* owned */
+        Credential credential;
+} HeaderCredential;
+
+typedef struct HeaderCredentials {
+        HeaderCredential *items; /* owned */
+        size_t n;
+} HeaderCredentials;
