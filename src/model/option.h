@@ -21,7 +21,12 @@ typedef int (*CredentialLookup)(void *userdata, const char *name, char **ret_sec
 typedef struct OptionType {
         const char *expected; /* for messages: "a time span such as 5s or 1min 30s" */
 
-        /* Text to field. 0, -EINVAL or -ERANGE with why set, or -ENOMEM. A list type appends. */
+        /* Repeating the key in one file is meant: parse() appends. The first assignment of a
+         * section replaces the fallback, the following ones add to it. */
+        bool is_list;
+
+        /* Text to field. 0, -EINVAL or -ERANGE with why set, or -ENOMEM. The field is all zero,
+         * that of a list type holds what came before, and stays as it was on an error. */
         int (*parse)(const Option *o, const char *value, void *field,
                      char why[static OPTION_WHY_MAX]);
 
@@ -75,9 +80,13 @@ int schema_init(const Schema *s, void *settings);
 void schema_clear(const Schema *s, void *settings);
 
 /* Sets one option from its text; the empty text resets it to its fallback. why always holds a
- * sentence that names the value when the result is -EINVAL or -ERANGE. */
+ * sentence that names the value when the result is -EINVAL or -ERANGE. Lists append: who wants the
+ * fallback replaced calls option_clear() before the first. */
 int schema_set(const Schema *s, void *settings, const Option *o, const char *value,
                char why[static OPTION_WHY_MAX]);
+
+/* Frees what one option's field owns and makes it all zero. */
+void option_clear(const Option *o, void *settings);
 
 /* "Key=value" lines of all options in table order, with defaults: equal texts mean equal settings.
  */
