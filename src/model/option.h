@@ -5,7 +5,6 @@
  * Check types bring a table of their own options; the common sections have theirs in config.c. The
  * loader walks the tables; it knows no key by name. */
 
-#include "base/address.h"
 #include "base/clock.h"
 #include "base/strbuf.h"
 
@@ -104,7 +103,8 @@ extern const OptionType option_amount;   /* Amount: bytes or percent */
 extern const OptionType option_word;     /* unsigned: index into words */
 extern const OptionType option_words;    /* unsigned: bit mask of indices, blank-separated words */
 extern const OptionType option_path;     /* char * (owned): absolute, normalised, no ".." */
-extern const OptionType option_address;  /* Address; min is the default port, 0: a port is needed */
+extern const OptionType option_address;  /* Address of base/address.h; min is the default port, 0: a
+                                            port is needed */
 extern const OptionType option_credential; /* Credential */
 extern const OptionType
         option_header_credential;    /* HeaderCredentials: "Header-Name: NAME", a list */

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* One immutable picture of all checks and verdicts. Everything published comes from one, so that no
+ * two outputs contradict each other under the same sequence number. Ref-counted; states that did
+ * not change are shared with the snapshot before. */
+
+#include "model/probe.h"
+
+typedef struct ProbeSince {
+        usec_t realtime, boottime;
+} ProbeSince;
+
+typedef struct ServiceView {
+        ServiceState *state; /* owned reference */
+        Verdict verdict;
+        ProbeSince since[PROBE_COUNT_]; /* of each probe's present verdict */
+        bool has_startup_checks;
+} ServiceView;
+
+typedef struct Snapshot {
+        unsigned n_ref;
+        uint64_t sequence; /* from 1, one more with every snapshot */
+        Time time;
+        Config *config;        /* owned reference */
+        CheckState **checks;   /* owned references, by index in config->checks */
+        ServiceView *services; /* owned, by index in config->services */
+        Verdict host;
+        ProbeSince host_since[PROBE_COUNT_];
+        Drain drain;        /* of the host */
+        char *reload_error; /* owned, or NULL */
+        usec_t reload_realtime;
+        size_t n_never_run;      /* checks without any result yet (push checks excepted) */
+        usec_t expires_boottime; /* when it stops being true by itself: make a TICK then */
+} Snapshot;
+
+/* A picture of the state as it is. old (borrowed, NULL for the first) gives sequence and
+ * since-times. NULL without memory. */
+Snapshot *snapshot_new(const State *state, const Snapshot *old, Time now);
+Snapshot *snapshot_ref(Snapshot *s);
+Snapshot *snapshot_unref(Snapshot *s);
+DEFINE_CLEANUP(Snapshot *, snapshot_unref);
+
+/* The states of a service's own checks. */
+static inline CheckState *const *snapshot_checks_of(const Snapshot *s, size_t service) {
+        return s->checks + s->config->services[service].first_check;
+}
+
+/* Whether this check is among the causes of its service's (not its own) bad verdict. */
+bool snapshot_check_blocks(const Snapshot *s, size_t check, Probe p);
+
+typedef enum FlipType { FLIP_CHECK, FLIP_SERVICE, FLIP_HOST } FlipType;
+
+/* One published change between two snapshots. */
+typedef struct Flip {
+        FlipType type;
+        size_t index;     /* of the check or service in the new snapshot */
+        size_t old_index; /* in the old one; INDEX_NONE: it is new */
+        Probe probe;      /* of FLIP_SERVICE and FLIP_HOST: which verdict */
+} Flip;
+
+typedef void (*FlipHandler)(void *userdata, const Flip *flip, const Snapshot *old,
+                            const Snapshot *new);
+
+/* Calls the handler for every check whose published state and every service and host whose verdict
+ * differs; what is new counts as changed, what is gone does not. old may be NULL. Checks come
+ * first, the host last. Services and checks are matched by name across a reload. */
+void snapshot_diff(const Snapshot *old, const Snapshot *new, FlipHandler handler, void *userdata);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What is known of every check and service, and the only way to change it: state_apply(). Here is
+ * the only hysteresis of the project: thresholds, streaks, staleness, latches. Pure: no clock is
+ * read, nothing is logged.
+ *
+ * The states of single checks and services are ref-counted and shared with snapshots: state_apply()
+ * copies one before it changes it, if a snapshot holds it too. So a snapshot never changes. */
+
+#include "model/config.h"
+
+typedef enum Health {
+        HEALTH_PENDING, /* no decision yet */
+        HEALTH_HEALTHY,
+        HEALTH_DEGRADED, /* healthy with a warning */
+        HEALTH_UNHEALTHY,
+        HEALTH_UNKNOWN, /* the last real result is too old, or there were only errors */
+        HEALTH_SKIPPED, /* waits for another check */
+        HEALTH_COUNT_,
+} Health;
+
+const char *health_to_string(Health h); /* "pending" */
+int health_from_string(const char *s, Health *ret);
+
+static inline bool health_is_good(Health h) {
+        return h == HEALTH_HEALTHY || h == HEALTH_DEGRADED;
+}
+
+#define NOTE_MAX 128 /* a reason given by a person */
+#define WHO_MAX  64
+
+/* A decision of a person that stands over what is measured. Ages on CLOCK_BOOTTIME. */
+typedef struct Override {
+        bool is_active;
+        Health state;
+        usec_t since_realtime, until_boottime; /* until: USEC_INFINITY for "until cleared" */
+        char note[NOTE_MAX], who[WHO_MAX];
+} Override;
+
+typedef struct Drain {
+        bool is_active;
+        bool ends_with_invocation; /* made by ExecStop= or shutdown: the unit's next start ends it
+                                    */
+        usec_t since_realtime, until_boottime;
+        char note[NOTE_MAX], who[WHO_MAX];
+} Drain;
+
+/* Upper bounds of the latency histogram; the last bucket of the counters has none. */
+#define LATENCY_BUCKETS 12
+extern const usec_t latency_bounds_usec[LATENCY_BUCKETS];
+
+typedef struct CheckState {
+        unsigned n_ref;
+        CheckConfig *config; /* owned reference */
+
+        Health state;    /* as published: an override stands over what is measured */
+        Health measured; /* by thresholds and age alone */
+        bool is_dead; /* measured: failures reached LivenessFailureThreshold=, and no recovery yet
+                       */
+        bool has_been_good;          /* healthy or degraded once since the service's start */
+        usec_t joins_until_boottime; /* new or changed by a reload of a ready service: until its
+                                      * state is decided, at most until then, it does not take
+                                      * readiness away */
+
+        /* Why the measured state is not healthy; REASON_NONE when it is. */
+        Reason reason;
+        char detail[RESULT_DETAIL_MAX];
+        char message[RESULT_MESSAGE_MAX];
+
+        /* The failure that began the present streak; the time is 0 without one. */
+        char first_failure_message[RESULT_MESSAGE_MAX];
+        usec_t first_failure_realtime;
+
+        Result last; /* the latest result of any outcome */
+        bool has_result;
+        usec_t last_realtime, last_boottime;
+        usec_t fresh_boottime; /* of the latest result that was not an error; 0: none */
+        usec_t since_realtime, since_boottime; /* of the published state's last change */
+
+        uint64_t successes_in_row, failures_in_row;
+        uint64_t n_runs, n_by_outcome[4], n_void;
+        uint64_t latency_counts[LATENCY_BUCKETS + 1], latency_sum_usec;
+
+        Override override;
+} CheckState;
+
+CheckState *check_state_ref(CheckState *s);
+CheckState *check_state_unref(CheckState *s);
+DEFINE_CLEANUP(CheckState *, check_state_unref);
+
+/* A streak that has not reached its threshold yet: look again after RetryInterval=. */
+bool check_state_is_undecided(const CheckState *s);
+
+/* CLOCK_BOOTTIME at which the state changes by itself if nothing happens (stale, end of an override
+ * or of joining), or USEC_INFINITY. */
+usec_t check_state_expires(const CheckState *s);
+
+typedef enum UnitState {
+        UNIT_UNFOLLOWED, /* no Unit=, or not seen yet */
+        UNIT_ACTIVATING,
+        UNIT_AUTO_RESTART, /* activating, between two attempts */
+        UNIT_ACTIVE,
+        UNIT_RELOADING,
+        UNIT_DEACTIVATING,
+        UNIT_INACTIVE,
+        UNIT_FAILED,
+} UnitState;
+
+#define INVOCATION_ID_MAX 33
+
+typedef struct ServiceState {
+        unsigned n_ref;
+        bool is_started;         /* latched */
+        bool has_startup_failed; /* StartupTimeout= passed; not final */
+        usec_t startup_boottime; /* when the startup clock began; USEC_INFINITY: not running */
+        UnitState unit;
+        char invocation_id[INVOCATION_ID_MAX];
+        Drain drain;
+} ServiceState;
+
+ServiceState *service_state_ref(ServiceState *s);
+ServiceState *service_state_unref(ServiceState *s);
+DEFINE_CLEANUP(ServiceState *, service_state_unref);
+
+typedef struct State {
+        Config *config;          /* owned reference */
+        CheckState **checks;     /* owned references, by index in config->checks */
+        ServiceState **services; /* owned references, by index in config->services */
+        Drain drain;             /* of the whole host */
+        char *reload_error;      /* owned: why the last reload was refused, or NULL */
+        usec_t reload_realtime;  /* of the last load, good or bad */
+} State;
+
+/* Every check pending, every startup clock begun at now. NULL without memory. */
+State *state_new(Config *config, Time now);
+State *state_free(State *s);
+DEFINE_CLEANUP(State *, state_free);
+
+typedef enum EventType {
+        EVENT_RESULT,   /* check, result: graded already */
+        EVENT_UNIT,     /* service, unit, invocation_id */
+        EVENT_DRAIN,    /* service (INDEX_NONE: the host), drain; not active: undrain */
+        EVENT_OVERRIDE, /* check, override; not active: clear */
+        EVENT_VOID,     /* check: a run that a stall of the host made worthless */
+        EVENT_TICK,     /* time passed: what expired changes */
+        EVENT_CONFIG,   /* config: taken; or reload_error: refused, and why */
+} EventType;
+
+/* One thing that happened. Everything pointed at is borrowed for the call. */
+typedef struct Event {
+        EventType type;
+        size_t check, service;
+        const Result *result;
+        UnitState unit;
+        const char *invocation_id;
+        const Drain *drain;
+        const Override *override;
+        Config *config;
+        const char *reload_error;
+} Event;
+
+/* 0, or -ENOMEM with the state as it was. */
+int state_apply(State *s, const Event *e, Time now);
