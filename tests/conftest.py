@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures for every test: a temporary directory that other users may enter, servers, the daemon.
+
+    /usr/bin/python3 -m pytest tests/integration -k redis
+
+Server fixtures (redis, postgres, bus, http_server) are running; `vitald` is not yet, because a
+test writes its files first.
+"""
+
+import os
+import pathlib
+import shutil
+import signal
+import tempfile
+
+import pytest
+
+from lib.bus import Bus
+from lib.peers import BlackHole, HttpServer
+from lib.postgres import Postgres
+from lib.redis import Redis
+from lib.tls import Authority
+from lib.vitald import Vitald, build_directory
+
+
+def pytest_configure(config):
+    # Fixtures are torn down on SIGTERM as they are on Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Lets fixtures see whether the test failed."""
+    outcome = yield
+    if call.when == "call":
+        item.failed = outcome.get_result().failed
+
+
+@pytest.fixture
+def directory(request):
+    """Kept under $VITALD_TEST_KEEP when the test fails, e.g. to look at the logs."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="vitald-test-"))
+    path.chmod(0o711)
+    yield path
+    keep = os.environ.get("VITALD_TEST_KEEP")
+    if keep and getattr(request.node, "failed", False):
+        shutil.copytree(path, pathlib.Path(keep) / request.node.name, dirs_exist_ok=True,
+                        ignore=lambda d, names: [n for n in names if
+                                                 not (pathlib.Path(d) / n).is_dir() and
+                                                 not (pathlib.Path(d) / n).is_file()])
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def redis(directory):
+    with Redis(directory / "redis") as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(directory):
+    with Postgres(directory / "postgres") as server:
+        yield server
+
+
+@pytest.fixture
+def http_server():
+    with HttpServer() as server:
+        yield server
+
+
+@pytest.fixture
+def black_hole():
+    with BlackHole() as hole:
+        yield hole
+
+
+@pytest.fixture
+def bus(directory):
+    with Bus(directory / "bus") as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def authority(directory):
+    return Authority(directory / "ca")
+
+
+@pytest.fixture
+def make_vitald(directory, request):
+    """make_vitald(bus=…) for tests that need more than one, or one with a bus."""
+    made = []
+
+    def make(**options):
+        place = directory / f"vitald{len(made) or ''}"
+        place.mkdir()
+        daemon = Vitald(place, **options)
+        if not (daemon.build / "vitald").exists():
+            pytest.fail(f"no vitald in {build_directory()}; build it or set VITALD_BUILD")
+        made.append(daemon)
+        return daemon
+    yield make
+    try:
+        for daemon in made:
+            daemon.close()
+    finally:
+        for daemon in made:
+            if daemon.process is not None:
+                daemon.process.kill9()
+                if getattr(request.node, "failed", False):
+                    print(f"--- log of {daemon.directory} ---\n{daemon.log}")
+
+
+@pytest.fixture
+def vitald(make_vitald):
+    return make_vitald()

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: MIT
+"""Children that die with us, free ports, and waiting for a condition instead of sleeping."""
+
+import os
+import pathlib
+import random
+import signal
+import socket
+import subprocess
+import time
+
+CLEAN_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                     "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+
+# Under valgrind everything takes several times as long; every deadline is stretched alike.
+SLOWNESS = 8 if os.environ.get("VITALD_VALGRIND") else 1
+
+
+def eventually(condition, within=5.0, every=0.01, what=None):
+    """Calls condition until it returns something true, and returns that.
+
+    An AssertionError or an OSError inside counts as "not yet"; the last one is shown when the
+    time is up.
+    """
+    deadline = time.monotonic() + within * SLOWNESS
+    while True:
+        error = None
+        try:
+            value = condition()
+            if value:
+                return value
+        except (AssertionError, OSError, ValueError, KeyError) as e:
+            value, error = None, e
+        if time.monotonic() > deadline:
+            name = what or getattr(condition, "__name__", "condition")
+            raise AssertionError(
+                f"{name}: not within {within * SLOWNESS} s; last: {error or value!r}") from error
+        time.sleep(every)
+
+
+def throughout(condition, seconds, every=0.01):
+    """Asserts that the condition holds all the time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert condition()
+        time.sleep(every)
+
+
+def free_port(host="127.0.0.1"):
+    """A port below the range from which outgoing connections are given theirs.
+
+    So nothing takes it away while a server on it is being restarted.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    while True:
+        port = random.randint(15000, 32000)
+        with socket.socket(family, socket.SOCK_STREAM) as s:
+            try:
+                s.bind((host, port))
+            except OSError:
+                continue
+            return port
+
+
+def children_of(pid):
+    """The pids of the direct children, as far as they still exist."""
+    try:
+        tasks = pathlib.Path(f"/proc/{pid}/task")
+        return [int(child) for task in tasks.iterdir()
+                for child in (task / "children").read_text().split()]
+    except OSError:
+        return []
+
+
+def tree_of(pid):
+    """pid and all its descendants, parents first."""
+    return [pid] + [p for child in children_of(pid) for p in tree_of(child)]
+
+
+def is_running(pid):
+    """Whether the process exists and is not a zombie."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def signal_all(pids, number):
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
+
+
+class Process:
+    """One child: its output goes to a file, it is signalled by pid and dies with this process.
+
+    Start it from a thread that lives as long as the child shall: PDEATHSIG belongs to threads.
+    """
+
+    def __init__(self, argv, log, env=None, user=None, cwd=None, pass_fds=()):
+        self.log_path = pathlib.Path(log)
+        as_user = []
+        if user and os.geteuid() == 0:
+            as_user = [f"--reuid={user}", f"--regid={user}", "--init-groups"]
+        with open(self.log_path, "ab") as out:
+            self.popen = subprocess.Popen(
+                ["/usr/bin/setpriv", "--pdeathsig", "KILL", *as_user, "--", *map(str, argv)],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out, pass_fds=pass_fds, cwd=cwd,
+                env={**CLEAN_ENVIRONMENT, **(env or {})})
+
+    @property
+    def pid(self):
+        return self.popen.pid
+
+    @property
+    def exit_code(self):
+        """None while it runs; negative numbers are signals."""
+        return self.popen.poll()
+
+    @property
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def signal(self, number):
+        if self.exit_code is None:
+            os.kill(self.pid, number)
+
+    def wait(self, within=5.0):
+        return self.popen.wait(within * SLOWNESS)
+
+    def stop(self, within=5.0):
+        """SIGTERM, and SIGKILL for what does not end in time. Returns the exit code."""
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        try:
+            return self.wait(within)
+        except subprocess.TimeoutExpired:
+            return self.kill9()
+
+    def kill9(self):
+        self.signal(signal.SIGKILL)
+        return self.popen.wait()
+
+
+class Server:
+    """What the servers below have in common; they define start() and have a `process`."""
+
+    process = None
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def _pids(self):
+        return tree_of(self.process.pid)
+
+    def kill9(self):
+        """Ends it and its children at once, as a crash would."""
+        pids = self._pids()
+        self.process.signal(signal.SIGKILL)
+        signal_all(pids[1:], signal.SIGKILL)
+        self.process.popen.wait()
+        eventually(lambda: not any(map(is_running, pids)), what="children gone")
+
+    def freeze(self):
+        """SIGSTOP: connections stay open, nobody answers."""
+        signal_all(self._pids(), signal.SIGSTOP)
+
+    def thaw(self):
+        signal_all(self._pids(), signal.SIGCONT)
+
+    def close(self):
+        """Stops it in order; harmless when it has gone already."""
+        if self.process is not None and self.process.exit_code is None:
+            self.thaw()
+            self.process.stop()
+
+    def restart(self):
+        """Starts it again on the same address, whatever its state is."""
+        self.close()
+        self.start()
