@@ -85,6 +85,10 @@ void *check_run_data(CheckRun *run);     /* run_size bytes */
 usec_t check_run_started_usec(const CheckRun *run);
 usec_t check_run_deadline_usec(const CheckRun *run);
 
+/* What the run is doing at present, for the message of a timeout: "connecting to 10.0.0.7:6379". A
+ * string that lives as long as the run, or NULL. */
+void check_run_set_phase(CheckRun *run, const char *phase);
+
 /* Stores and queues the result, nothing more; the engine calls stop() later. Once per run: a second
  * finish is an assert. If the result carries no latency (USEC_INFINITY) and is a success, the time
  * since the start is put in. */

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What engine.c (checks, schedule, reload) and run.c (the life of one run) share. Not for drivers.
+ */
+
+#include "base/list.h"
+#include "check/engine.h"
+
+typedef struct Shared {
+        const CheckDriver *driver; /* borrowed, constant */
+        size_t n_users;
+        void *memory; /* owned */
+        ListLink link;
+} Shared;
+
+struct CheckRun {
+        Check *check; /* borrowed */
+        bool is_active, is_finished;
+        bool is_void; /* a stall fell into it: a failure says nothing */
+        uint64_t serial;
+        usec_t started_usec, deadline_usec;
+        const char *phase; /* borrowed */
+        Result result;
+        ListLink ready;
+        max_align_t data[]; /* the driver's run_size bytes */
+};
+
+struct Check {
+        Engine *engine;            /* borrowed */
+        size_t index;              /* in the configuration in force */
+        CheckConfig *config;       /* owned reference */
+        CheckConfig *opened_with;  /* owned reference: what the driver may have pointers into */
+        const CheckDriver *driver; /* borrowed, constant */
+        Shared *shared;            /* borrowed; NULL if the type could not be attached */
+        void *instance;            /* owned */
+        CheckRun *run;             /* owned: one run's memory, used again and again */
+        int open_error;            /* 0, or why open() failed */
+        bool is_open, is_closing;
+        bool is_wanted_again; /* asked for during the present run */
+        uint64_t serial;      /* of the latest run started */
+        usec_t trigger_usec;  /* when the latest triggered run was due */
+        ListLink waiting;     /* due, but no run may be started at present */
+};
+
+struct Engine {
+        sd_event *event;                            /* owned reference */
+        const EngineHandler *handler;               /* borrowed */
+        void *userdata;                             /* borrowed */
+        usec_t (*clock)(const Engine *, clockid_t); /* tests put in their own */
+        Resolver *resolver;                         /* owned */
+        Workers *workers;                           /* owned */
+        List shared;                                /* of Shared, owned */
+
+        Config *config; /* owned reference; NULL before the first */
+        Check **checks; /* owned */
+        size_t n_checks;
+        /* Compact, because each wake-up scans them: CLOCK_MONOTONIC by check index. */
+        usec_t *due_usec;      /* owned; USEC_INFINITY while a run is active */
+        usec_t *deadline_usec; /* owned; USEC_INFINITY while none is */
+
+        sd_event_source *timer;    /* owned */
+        sd_event_source *deferred; /* owned: drains ready */
+        usec_t armed_usec;
+        List ready;   /* of CheckRun: finished, result not handed on yet */
+        List waiting; /* of Check */
+        size_t n_running;
+
+        usec_t seen_monotonic, seen_boottime; /* when the loop was last seen to turn */
+        bool is_kicked, has_progressed;
+};
+
+/* The clock of the present loop turn. */
+usec_t engine_now(const Engine *e);
+
+/* What the timer does: ends runs whose deadline has passed, starts what is due, arms itself. */
+void engine_tick(Engine *e);
+
+/* Makes sure that the timer fires at usec or before. */
+void engine_arm(Engine *e, usec_t usec);
+
+/* Notices a stall of the host since the loop was last seen, and voids what was running. */
+void engine_notice_stall(Engine *e);
+
+/* Starts a run unless one is active; beyond MaxConcurrentChecks= the check waits its turn. */
+void check_begin(Check *c);
+
+/* Ends an active run without a result. */
+void check_cancel(Check *c);
+
+/* Finishes a run whose deadline has passed. */
+void check_run_expire(CheckRun *run);
+
+/* Hands all finished results to the handler, then ends the turn. */
+void engine_drain(Engine *e);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The engine runs the checks of a configuration: when they are due, at most so many at a time, each
+ * with a deadline, never two runs of one check at once. It knows no states and no verdicts: each
+ * result goes to the handler, which says whether to look again soon. Called by daemon.c alone;
+ * drivers see driver.h. */
+
+#include "check/driver.h"
+
+/* Results of one loop turn arrive one after the other, then turn() once. All are called from the
+ * event loop, never from within a function of the engine. */
+typedef struct EngineHandler {
+        /* A run has ended, or a state was reported (serial 0). The result is not graded yet.
+         * Returns whether the check's streak is undecided, so that it runs again after
+         * RetryInterval=. */
+        bool (*result)(void *userdata, size_t check, uint64_t serial, const Result *result);
+
+        /* A run that a stall of the host made worthless; it is started again at once. */
+        void (*voided)(void *userdata, size_t check);
+
+        /* After the last result of this loop turn. */
+        void (*turn)(void *userdata);
+
+        /* The machine stood still (suspend, migration, SIGSTOP) for so long. */
+        void (*stalled)(void *userdata, usec_t stall_usec);
+} EngineHandler;
+
+/* The table of drivers.def; ends with NULL. */
+CheckTypes check_types(void);
+
+/* No checks yet. event is referenced, handler and userdata are borrowed. */
+int engine_new(sd_event *event, const EngineHandler *handler, void *userdata, Engine **ret);
+
+/* Stops all runs and closes all checks. Never waits for a dependency. */
+Engine *engine_free(Engine *e);
+DEFINE_CLEANUP(Engine *, engine_free);
+
+/* Takes a configuration: checks that test the same thing as before go on undisturbed, with their
+ * connections and schedule; others are stopped and closed, new ones opened and started. Check
+ * indices are those of this config from now on. 0, or -ENOMEM with the old one still in force. */
+int engine_configure(Engine *e, Config *config);
+
+/* Starts a run now, or right after the present one. ret_serial: the run that answers (its result's
+ * serial, or a later one). -EOPNOTSUPP for checks without runs. */
+int engine_run(Engine *e, size_t check, uint64_t *ret_serial);
+
+/* A pushed state. -EOPNOTSUPP unless the check's type takes reports. */
+int engine_report(Engine *e, size_t check, const Result *result, const Sender *sender);
+
+/* When the check runs next, CLOCK_MONOTONIC; 0 while it runs, USEC_INFINITY: not scheduled. */
+usec_t engine_next_run_usec(const Engine *e, size_t check);
+
+/* The watchdog's question. engine_kick() asks for a sign of life, which both the timer and the
+ * deferred source of the engine must pass on; engine_has_progressed() tells whether they did since.
+ * engine_overdue() names a check whose run or start is late beyond its deadline and a grace; NULL
+ * if none is. */
+void engine_kick(Engine *e);
+bool engine_has_progressed(const Engine *e);
+const char *engine_overdue(const Engine *e);

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of one run, and what driver.h promises to drivers. */
+
+#include "check/engine-internal.h"
+#include "model/schedule.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+static size_t run_size(const Check *c) {
+        return sizeof(CheckRun) + c->driver->run_size;
+}
+
+static bool engine_has_room(const Engine *e) {
+        return e->n_running < e->config->daemon.max_concurrent_checks;
+}
+
+/* What to do instead of asking the driver, when the check cannot be run as it stands. */
+static bool check_run_refuse(CheckRun *run) {
+        const Check *c = run->check;
+        Result result;
+
+        if (c->config->defect_reason != REASON_NONE)
+                result_fail(&result, c->config->defect_reason, "%s", c->config->defect);
+        else if (!c->is_open) {
+                result_errno(&result, c->open_error, "Cannot set up the check");
+                result.outcome = OUTCOME_ERROR;
+        } else
+                return false;
+        check_run_finish(run, &result);
+        return true;
+}
+
+static void check_run_start(CheckRun *run) {
+        Result result;
+        int r;
+
+        if (check_run_refuse(run))
+                return;
+        r = run->check->driver->start(run);
+        if (r >= 0 || run->is_finished)
+                return;
+        result_errno(&result, r, "Cannot start the check");
+        result.outcome = OUTCOME_ERROR;
+        check_run_finish(run, &result);
+}
+
+void check_begin(Check *c) {
+        Engine *e = c->engine;
+        CheckRun *run = c->run;
+
+        if (run->is_active)
+                return;
+        if (!engine_has_room(e)) {
+                if (!list_is_linked(&c->waiting))
+                        list_append(&e->waiting, &c->waiting);
+                return;
+        }
+        memset(run, 0, run_size(c));
+        run->check = c;
+        run->is_active = true;
+        run->serial = ++c->serial;
+        run->started_usec = engine_now(e);
+        run->deadline_usec = usec_add(run->started_usec, c->config->timeout_usec);
+        c->is_wanted_again = false;
+        e->n_running++;
+        e->due_usec[c->index] = USEC_INFINITY;
+        e->deadline_usec[c->index] = run->deadline_usec;
+        engine_arm(e, run->deadline_usec);
+        check_run_start(run);
+}
+
+/* Gives the run's place back and lets the driver let go of it. */
+static void check_run_end(CheckRun *run) {
+        Check *c = run->check;
+
+        list_unlink(&run->ready);
+        run->is_active = false;
+        c->engine->n_running--;
+        c->engine->deadline_usec[c->index] = USEC_INFINITY;
+        if (c->is_open)
+                c->driver->stop(run);
+}
+
+void check_cancel(Check *c) {
+        list_unlink(&c->waiting);
+        if (c->run->is_active)
+                check_run_end(c->run);
+}
+
+void check_run_expire(CheckRun *run) {
+        uint64_t msec = run->check->config->timeout_usec / USEC_PER_MSEC;
+        Result result;
+
+        if (run->is_finished)
+                return;
+        if (run->phase)
+                result_fail(&result, REASON_TIMEOUT, "Timeout after %" PRIu64 "ms, %s", msec,
+                            run->phase);
+        else
+                result_fail(&result, REASON_TIMEOUT, "Timeout after %" PRIu64 "ms", msec);
+        check_run_finish(run, &result);
+}
+
+/* When a run asked for now may begin: at once, but for asking too often. */
+static usec_t check_trigger_time(const Check *c, usec_t now) {
+        if (c->trigger_usec == 0)
+                return now;
+        return MAX(now, usec_add(c->trigger_usec, c->config->retry_interval_usec));
+}
+
+/* Hands one result on and plans the next run. */
+static void check_run_deliver(CheckRun *run) {
+        Check *c = run->check;
+        Engine *e = c->engine;
+        usec_t now = engine_now(e), next;
+        bool is_undecided;
+
+        check_run_end(run);
+        if (run->is_void && !outcome_is_success(run->result.outcome)) {
+                e->handler->voided(e->userdata, c->index);
+                next = now;
+        } else {
+                is_undecided = e->handler->result(e->userdata, c->index, run->serial, &run->result);
+                next = schedule_next(c->config, is_undecided, run->result.retry_after_usec, now);
+        }
+        if (c->is_wanted_again) {
+                next = MIN(next, check_trigger_time(c, now));
+                c->trigger_usec = next;
+        }
+        e->due_usec[c->index] = next;
+        engine_arm(e, next);
+}
+
+void engine_drain(Engine *e) {
+        CheckRun *run;
+        Check *c;
+
+        while ((run = list_first(&e->ready, CheckRun, ready)))
+                check_run_deliver(run);
+        while (engine_has_room(e) && (c = list_first(&e->waiting, Check, waiting))) {
+                list_unlink(&c->waiting);
+                check_begin(c);
+        }
+        e->handler->turn(e->userdata);
+}
+
+/* -- driver.h ---------------------------------------------------------------------------------- */
+
+const CheckConfig *check_config(const Check *check) {
+        return check->config;
+}
+
+const void *check_settings(const Check *check) {
+        return check->config->settings;
+}
+
+void *check_instance(Check *check) {
+        return check->instance;
+}
+
+void *check_shared(Check *check) {
+        return check->shared ? check->shared->memory : NULL;
+}
+
+Engine *check_engine(Check *check) {
+        return check->engine;
+}
+
+void check_trigger(Check *check) {
+        Engine *e = check->engine;
+        usec_t soonest;
+
+        if (check->is_closing)
+                return;
+        if (check->run->is_active) {
+                check->is_wanted_again = true;
+                return;
+        }
+        soonest = check_trigger_time(check, engine_now(e));
+        if (e->due_usec[check->index] <= soonest)
+                return;
+        check->trigger_usec = soonest;
+        e->due_usec[check->index] = soonest;
+        engine_arm(e, soonest);
+}
+
+void check_report(Check *check, const Result *result) {
+        Engine *e = check->engine;
+
+        if (check->is_closing)
+                return;
+        e->handler->result(e->userdata, check->index, 0, result);
+        sd_event_source_set_enabled(e->deferred, SD_EVENT_ONESHOT);
+}
+
+Check *check_run_check(CheckRun *run) {
+        return run->check;
+}
+
+const void *check_run_settings(CheckRun *run) {
+        return run->check->config->settings;
+}
+
+void *check_run_instance(CheckRun *run) {
+        return run->check->instance;
+}
+
+void *check_run_data(CheckRun *run) {
+        return run->data;
+}
+
+usec_t check_run_started_usec(const CheckRun *run) {
+        return run->started_usec;
+}
+
+usec_t check_run_deadline_usec(const CheckRun *run) {
+        return run->deadline_usec;
+}
+
+void check_run_set_phase(CheckRun *run, const char *phase) {
+        run->phase = phase;
+}
+
+bool check_run_is_finished(const CheckRun *run) {
+        return run->is_finished;
+}
+
+void check_run_finish(CheckRun *run, const Result *result) {
+        Engine *e = run->check->engine;
+
+        assert(run->is_active);
+        assert(!run->is_finished);
+        engine_notice_stall(e);
+        run->is_finished = true;
+        run->result = *result;
+        if (run->result.latency_usec == USEC_INFINITY && outcome_is_success(result->outcome))
+                run->result.latency_usec = usec_sub(clock_usec(CLOCK_MONOTONIC), run->started_usec);
+        list_append(&e->ready, &run->ready);
+        sd_event_source_set_enabled(e->deferred, SD_EVENT_ONESHOT);
+}
