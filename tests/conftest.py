@@ -18,6 +18,7 @@ import pytest
 from lib.bus import Bus
 from lib.peers import BlackHole, HttpServer
 from lib.postgres import Postgres
+from lib.process import SLOWNESS
 from lib.redis import Redis
 from lib.tls import Authority
 from lib.vitald import Vitald, build_directory
@@ -34,6 +35,20 @@ def pytest_runtest_makereport(item, call):
     outcome = yield
     if call.when == "call":
         item.failed = outcome.get_result().failed
+
+
+@pytest.fixture(autouse=True)
+def time_limit(request):
+    """A test that hangs fails by itself, and its fixtures are torn down."""
+    marker = request.node.get_closest_marker("time_limit")
+    seconds = (marker.args[0] if marker else 120) * SLOWNESS
+
+    def expire(*_):
+        pytest.fail(f"still running after {seconds} s")
+    signal.signal(signal.SIGALRM, expire)
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
 
 
 @pytest.fixture

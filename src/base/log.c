@@ -138,7 +138,8 @@ static void emit(int level, const LogField *fields, size_t n, const char *messag
                 dropped++;
 }
 
-static void log_v(int level, const LogField *fields, size_t n, const char *format, va_list ap) {
+_printf_(4, 0) static void log_v(int level, const LogField *fields, size_t n, const char *format,
+                                 va_list ap) {
         char raw[LOG_MESSAGE_MAX], message[LOG_MESSAGE_MAX];
         uint64_t lost = dropped, before = dropped_reported;
         int saved = errno;
