@@ -2,6 +2,8 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <strings.h>
 
 /* The length of the UTF-8 sequence at p (at most n bytes), or 0 if it is invalid. */
 static size_t utf8_sequence(const unsigned char *p, size_t n) {
@@ -166,4 +168,14 @@ unsigned edit_distance(const char *a, const char *b, unsigned limit) {
                 }
         }
         return MIN(row[nb], limit + 1);
+}
+
+unsigned typo_distance(const char *typed, const char *known) {
+        size_t n = MIN(strlen(typed), strlen(known));
+        unsigned limit = n >= 9 ? 3 : n >= 5 ? 2 : 1, distance;
+
+        if (strcasecmp(typed, known) == 0)
+                return 0;
+        distance = edit_distance(typed, known, limit);
+        return distance > limit ? UINT_MAX : distance;
 }

@@ -48,3 +48,7 @@ uint64_t hash_bytes(uint64_t h, const void *bytes, size_t n);
 
 /* Number of edits between two words, no more than limit + 1. Used for "did you mean". */
 unsigned edit_distance(const char *a, const char *b, unsigned limit);
+
+/* How far a typed word is from a known one: 0 when only the case differs, UINT_MAX when it is too
+ * far to be meant. */
+unsigned typo_distance(const char *typed, const char *known);

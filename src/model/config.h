@@ -52,6 +52,8 @@ typedef struct CheckConfig {
 
 extern const Schema check_schema; /* fields of CheckConfig */
 
+/* One with the common options' defaults and nothing else; NULL without memory. */
+CheckConfig *check_config_new(void);
 CheckConfig *check_config_ref(CheckConfig *c);
 CheckConfig *check_config_unref(CheckConfig *c);
 DEFINE_CLEANUP(CheckConfig *, check_config_unref);

@@ -3,7 +3,7 @@
 
 /* All that is wrong with a load of the configuration, in the order found. */
 
-#include "base/macro.h"
+#include "base/strbuf.h"
 
 typedef struct Diagnostic {
         char *file;    /* owned */
@@ -28,5 +28,8 @@ static inline bool diagnostics_is_empty(const Diagnostics *d) {
         return d->n == 0 && d->n_left_out == 0;
 }
 
-/* "FILE:LINE: text" lines, the caller's to free; -ENOMEM. */
+/* "FILE:LINE: text", without a line end. */
+void diagnostic_format(const Diagnostic *d, StrBuf *out);
+
+/* "FILE:LINE: text" lines and the number of those left out, the caller's to free; -ENOMEM. */
 int diagnostics_format(const Diagnostics *d, char **ret);

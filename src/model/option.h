@@ -65,6 +65,10 @@ typedef struct Schema {
 #define SCHEMA(table) \
         { .options = (table), .n = ELEMENTSOF(table) }
 
+/* A value as it may stand in a message: one line, cut. Never for a secret. Returns buf. */
+#define OPTION_VALUE_SHOWN_MAX 80
+const char *option_show(char buf[static OPTION_VALUE_SHOWN_MAX], const char *value);
+
 /* The option with this key, or NULL. */
 const Option *schema_find(const Schema *s, const char *key);
 
@@ -86,6 +90,11 @@ int schema_set(const Schema *s, void *settings, const Option *o, const char *val
 
 /* Frees what one option's field owns and makes it all zero. */
 void option_clear(const Option *o, void *settings);
+
+/* Fetches the secrets of all credentials that are named. 0, -ENOMEM, or what the lookup says, with
+ * why set. */
+int schema_resolve(const Schema *s, void *settings, CredentialLookup lookup, void *userdata,
+                   char why[static OPTION_WHY_MAX]);
 
 /* "Key=value" lines of all options in table order, with defaults: equal texts mean equal settings.
  */
@@ -119,6 +128,9 @@ typedef struct Amount {
 
 /* The amount in the unit of the whole. */
 uint64_t amount_of(const Amount *a, uint64_t whole);
+
+#define CREDENTIAL_NAME_MAX    128
+#define HEADER_CREDENTIALS_MAX 32
 
 /* A secret by its name. secret stays NULL until resolve() found it. */
 typedef struct Credential {

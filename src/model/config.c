@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+#include "model/config.h"
+
+#include "base/text.h"
+
+bool name_is_valid(const char *s) {
+        size_t n = strlen(s);
+
+        return n > 0 && n <= NAME_LENGTH_MAX && s[0] != '.' &&
+               strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.@:-") ==
+                       n;
+}
+
+const char *probe_to_string(Probe p) {
+        return probe_words[p];
+}
+
+static CheckConfig *check_config_free(CheckConfig *c) {
+        if (c->settings)
+                schema_clear(&c->type->schema, c->settings);
+        free(c->settings);
+        schema_clear(&check_schema, c);
+        free(c->name);
+        free(c->service);
+        free(c->id);
+        free(c->public_name);
+        free(c->canonical);
+        free(c);
+        return NULL;
+}
+
+static void service_config_done(ServiceConfig *s) {
+        schema_clear(&service_schema, s);
+        free(s->name);
+        free(s->defect);
+}
+
+static Config *config_free(Config *c) {
+        for (size_t i = 0; i < c->n_services; i++)
+                service_config_done(&c->services[i]);
+        free(c->services);
+        for (size_t i = 0; i < c->n_checks; i++)
+                check_config_unref(c->checks[i]);
+        free(c->checks);
+        schema_clear(&daemon_schema, &c->daemon);
+        schema_clear(&http_schema, &c->http);
+        free(c->defect);
+        diagnostics_done(&c->diagnostics);
+        free(c);
+        return NULL;
+}
+
+CheckConfig *check_config_new(void) {
+        CheckConfig *c = calloc(1, sizeof(CheckConfig));
+
+        if (!c)
+                return NULL;
+        c->n_ref = 1;
+        return schema_init(&check_schema, c) < 0 ? check_config_free(c) : c;
+}
+
+CheckConfig *check_config_ref(CheckConfig *c) {
+        c->n_ref++;
+        return c;
+}
+
+CheckConfig *check_config_unref(CheckConfig *c) {
+        if (!c)
+                return NULL;
+        assert(c->n_ref > 0);
+        return --c->n_ref == 0 ? check_config_free(c) : NULL;
+}
+
+bool check_config_same_target(const CheckConfig *a, const CheckConfig *b) {
+        return str_equal(a->canonical, b->canonical);
+}
+
+Config *config_new(void) {
+        Config *c = calloc(1, sizeof(Config));
+
+        if (!c)
+                return NULL;
+        c->n_ref = 1;
+        if (schema_init(&daemon_schema, &c->daemon) < 0 || schema_init(&http_schema, &c->http) < 0)
+                return config_free(c);
+        return c;
+}
+
+Config *config_ref(Config *c) {
+        c->n_ref++;
+        return c;
+}
+
+Config *config_unref(Config *c) {
+        if (!c)
+                return NULL;
+        assert(c->n_ref > 0);
+        return --c->n_ref == 0 ? config_free(c) : NULL;
+}
+
+size_t config_find_service(const Config *c, const char *name) {
+        size_t low = 0, high = c->n_services;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                int order = strcmp(c->services[middle].name, name);
+
+                if (order == 0)
+                        return middle;
+                if (order < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return INDEX_NONE;
+}
+
+size_t config_find_check(const Config *c, const char *service, const char *check) {
+        size_t i = config_find_service(c, service);
+        const ServiceConfig *s;
+
+        if (i == INDEX_NONE)
+                return INDEX_NONE;
+        s = &c->services[i];
+        for (i = s->first_check; i < s->first_check + s->n_checks; i++)
+                if (str_equal(c->checks[i]->name, check))
+                        return i;
+        return INDEX_NONE;
+}
+
+bool config_has_services(const Config *c) {
+        for (size_t i = 0; i < c->n_services; i++)
+                if (!c->services[i].is_builtin)
+                        return true;
+        return false;
+}
