@@ -53,4 +53,4 @@ static inline void freep(void *p) {
 #define _cleanup_free_ _cleanup_(freep)
 
 /* The struct that contains this member. By way of an integer, so that Type may be const or not. */
-#define container_of(ptr, Type, member) ((Type *) ((uintptr_t) (ptr) - offsetof(Type, member)))
+#define container_of(ptr, Type, member) ((Type *) (((uintptr_t) (ptr)) - offsetof(Type, member)))

@@ -244,7 +244,7 @@ class Vitald:
         return eventually(matches, within=within, what=f"{path} -> {status}")
 
     def wait_check(self, name, within=10, **fields):
-        """Until the check looks like this on /health/ready, e.g. healthy=False, reason="timeout"."""
+        """Until the check looks so on /health/ready, e.g. healthy=False, reason="timeout"."""
         def matches():
             answer = self.ready()
             check = answer.json["checks"][name]
