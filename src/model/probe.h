@@ -21,6 +21,7 @@ typedef struct Verdict {
         bool is_degraded; /* ready or not: some check that feeds readiness is degraded, or is not
                            * critical and not good */
         bool is_inactive; /* its unit is stopped on purpose: left out of the host */
+        bool is_joining;  /* new by a reload and not decided yet: left out of the host */
         bool is_measured_dead; /* liveness without overrides: what actions go by */
         Reason reason;         /* why not ready, where no check is the cause: drained, inactive,
                                 * configuration, unconfigured; else REASON_NONE */
@@ -30,11 +31,13 @@ typedef struct Verdict {
  * "dead", "inactive". */
 const char *verdict_summary(const Verdict *v);
 
-/* checks are the service's own slice, service->n_checks of them; host_drain that of the host. */
+/* checks are the service's own slice, service->n_checks of them; host_drain that of the host, or
+ * NULL. */
 Verdict probe_evaluate(const ServiceConfig *service, const ServiceState *state,
                        CheckState *const checks[], const Drain *host_drain, Time now);
 
-/* The worst of the services that count; not ready, `unconfigured`, if none is configured. */
+/* The worst of the services that count; those that are inactive or joining only if no other does.
+ * Not ready, `unconfigured`, if no service is configured or none of them counts. */
 Verdict probe_evaluate_host(const Config *config, const Verdict services[],
                             const Drain *host_drain);
 
@@ -43,4 +46,5 @@ Verdict probe_evaluate_host(const Config *config, const Verdict services[],
  * startup; without one its readiness checks' first results are waited for. */
 bool probe_check_blocks(const CheckState *c, Probe p, bool has_startup_checks, Time now);
 
+/* checks are the service's own slice. */
 bool service_has_startup_checks(const ServiceConfig *service, CheckConfig *const checks[]);

@@ -59,9 +59,9 @@ typedef struct CheckState {
         bool is_dead; /* measured: failures reached LivenessFailureThreshold=, and no recovery yet
                        */
         bool has_been_good;          /* healthy or degraded once since the service's start */
-        usec_t joins_until_boottime; /* new or changed by a reload of a ready service: until its
-                                      * state is decided, at most until then, it does not take
-                                      * readiness away */
+        usec_t joins_until_boottime; /* a reload of a ready service would have withdrawn readiness
+                                      * because of this check: until a result decides its state, at
+                                      * most until then, it counts as not critical. 0: no */
 
         /* Why the measured state is not healthy; REASON_NONE when it is. */
         Reason reason;
@@ -89,6 +89,17 @@ CheckState *check_state_ref(CheckState *s);
 CheckState *check_state_unref(CheckState *s);
 DEFINE_CLEANUP(CheckState *, check_state_unref);
 
+/* Why the published state is not healthy: `overridden` and the note under an override, else why the
+ * measured one is not; REASON_NONE if it is. ret_detail and ret_message (borrowed, never NULL) may
+ * be NULL. */
+Reason check_state_reason(const CheckState *s, const char **ret_detail, const char **ret_message);
+
+/* Takes no readiness away for now, see joins_until_boottime. */
+bool check_state_is_joining(const CheckState *s, Time now);
+
+/* Counts against liveness: as published, and as measured. */
+bool check_state_is_dead(const CheckState *s);
+
 /* A streak that has not reached its threshold yet: look again after RetryInterval=. */
 bool check_state_is_undecided(const CheckState *s);
 
@@ -107,13 +118,19 @@ typedef enum UnitState {
         UNIT_FAILED,
 } UnitState;
 
+/* Checks and the startup clock run: the unit is up or on its way there, or not followed. */
+bool unit_state_is_up(UnitState u);
+
 #define INVOCATION_ID_MAX 33
 
 typedef struct ServiceState {
         unsigned n_ref;
-        bool is_started;         /* latched */
-        bool has_startup_failed; /* StartupTimeout= passed; not final */
-        usec_t startup_boottime; /* when the startup clock began; USEC_INFINITY: not running */
+        bool is_started;             /* latched */
+        bool has_startup_failed;     /* StartupTimeout= passed; not final */
+        usec_t startup_boottime;     /* when the startup clock began; USEC_INFINITY: not running */
+        usec_t joins_until_boottime; /* a reload would have made a ready host not ready because of
+                                      * this service: until it is ready or fails, at most until
+                                      * then, the host does without it. 0: no */
         UnitState unit;
         char invocation_id[INVOCATION_ID_MAX];
         Drain drain;
@@ -123,6 +140,9 @@ ServiceState *service_state_ref(ServiceState *s);
 ServiceState *service_state_unref(ServiceState *s);
 DEFINE_CLEANUP(ServiceState *, service_state_unref);
 
+/* As check_state_expires(): deadline of the start, end of a drain or of joining. */
+usec_t service_state_expires(const ServiceState *s, const ServiceConfig *config);
+
 typedef struct State {
         Config *config;          /* owned reference */
         CheckState **checks;     /* owned references, by index in config->checks */
@@ -130,6 +150,7 @@ typedef struct State {
         Drain drain;             /* of the whole host */
         char *reload_error;      /* owned: why the last reload was refused, or NULL */
         usec_t reload_realtime;  /* of the last load, good or bad */
+        usec_t expires_boottime; /* nothing changes by itself before */
 } State;
 
 /* Every check pending, every startup clock begun at now. NULL without memory. */
@@ -160,5 +181,6 @@ typedef struct Event {
         const char *reload_error;
 } Event;
 
-/* 0, or -ENOMEM with the state as it was. */
+/* Whatever the event, what has expired at now changes first: what is too old never shows, even if
+ * the tick comes late. 0, or -ENOMEM with the state as it was. */
 int state_apply(State *s, const Event *e, Time now);

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+#include "model/state-internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/text.h"
+
+const usec_t latency_bounds_usec[LATENCY_BUCKETS] = {
+        250,   500,   1000,   2500,   5000,         10000,
+        25000, 50000, 100000, 250000, USEC_PER_SEC, 5 * USEC_PER_SEC,
+};
+
+static const char *const health_words[HEALTH_COUNT_] = {
+        [HEALTH_PENDING] = "pending",   [HEALTH_HEALTHY] = "healthy",
+        [HEALTH_DEGRADED] = "degraded", [HEALTH_UNHEALTHY] = "unhealthy",
+        [HEALTH_UNKNOWN] = "unknown",   [HEALTH_SKIPPED] = "skipped",
+};
+
+const char *health_to_string(Health h) {
+        assert(h < HEALTH_COUNT_);
+        return health_words[h];
+}
+
+int health_from_string(const char *s, Health *ret) {
+        for (Health h = 0; h < HEALTH_COUNT_; h++)
+                if (str_equal(health_words[h], s)) {
+                        *ret = h;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
+CheckState *check_state_new(CheckConfig *config, Time now) {
+        CheckState *s = calloc(1, sizeof(CheckState));
+
+        if (!s)
+                return NULL;
+        s->n_ref = 1;
+        s->config = check_config_ref(config);
+        s->since_realtime = now.realtime;
+        s->since_boottime = now.boottime;
+        return s;
+}
+
+CheckState *check_state_copy(const CheckState *s) {
+        CheckState *copy = malloc(sizeof(CheckState));
+
+        if (!copy)
+                return NULL;
+        *copy = *s;
+        copy->n_ref = 1;
+        check_config_ref(copy->config);
+        return copy;
+}
+
+CheckState *check_state_ref(CheckState *s) {
+        s->n_ref++;
+        return s;
+}
+
+CheckState *check_state_unref(CheckState *s) {
+        if (!s)
+                return NULL;
+        assert(s->n_ref > 0);
+        if (--s->n_ref > 0)
+                return NULL;
+        check_config_unref(s->config);
+        free(s);
+        return NULL;
+}
+
+Reason check_state_reason(const CheckState *s, const char **ret_detail, const char **ret_message) {
+        bool overridden = s->override.is_active;
+
+        if (ret_detail)
+                *ret_detail = overridden ? "" : s->detail;
+        if (ret_message)
+                *ret_message = overridden ? s->override.note : s->message;
+        return overridden ? REASON_OVERRIDDEN : s->reason;
+}
+
+bool check_state_is_joining(const CheckState *s, Time now) {
+        return now.boottime < s->joins_until_boottime && !s->override.is_active;
+}
+
+bool check_state_is_dead(const CheckState *s) {
+        return s->override.is_active ? s->override.state == HEALTH_UNHEALTHY : s->is_dead;
+}
+
+bool check_state_is_undecided(const CheckState *s) {
+        if (s->failures_in_row > 0)
+                return s->measured != HEALTH_UNHEALTHY;
+        return s->successes_in_row > 0 && (s->is_dead || !health_is_good(s->measured));
+}
+
+/* When the last real result becomes too old; never, if nothing is left that rests on it. */
+static usec_t check_state_stale_at(const CheckState *s) {
+        if (s->fresh_boottime == 0)
+                return USEC_INFINITY;
+        if (s->measured == HEALTH_UNKNOWN && s->failures_in_row == 0 && s->successes_in_row == 0)
+                return USEC_INFINITY;
+        return usec_add(s->fresh_boottime, s->config->max_age_usec);
+}
+
+usec_t check_state_expires(const CheckState *s) {
+        usec_t at = check_state_stale_at(s);
+
+        if (s->override.is_active)
+                at = MIN(at, s->override.until_boottime);
+        if (s->joins_until_boottime > 0)
+                at = MIN(at, s->joins_until_boottime);
+        return at;
+}
+
+/* -- changes ----------------------------------------------------------------------------------- */
+
+/* Makes the published state follow from the measured one and the override. */
+static void check_state_publish(CheckState *s, Time now) {
+        Health state = s->override.is_active ? s->override.state : s->measured;
+
+        if (state == s->state)
+                return;
+        s->state = state;
+        s->since_realtime = now.realtime;
+        s->since_boottime = now.boottime;
+}
+
+static void check_state_set_reason(CheckState *s, const Result *r) {
+        s->reason = r->reason;
+        memcpy(s->detail, r->detail, sizeof(s->detail));
+        memcpy(s->message, r->message, sizeof(s->message));
+}
+
+static void check_state_clear_reason(CheckState *s) {
+        s->reason = REASON_NONE;
+        s->detail[0] = s->message[0] = 0;
+}
+
+static void check_state_clear_first_failure(CheckState *s) {
+        s->first_failure_message[0] = 0;
+        s->first_failure_realtime = 0;
+}
+
+static void check_state_count(CheckState *s, const Result *r) {
+        size_t bucket = 0;
+
+        s->n_runs++;
+        s->n_by_outcome[r->outcome]++;
+        if (r->latency_usec == USEC_INFINITY)
+                return;
+        while (bucket < LATENCY_BUCKETS && r->latency_usec > latency_bounds_usec[bucket])
+                bucket++;
+        s->latency_counts[bucket]++;
+        s->latency_sum_usec = usec_add(s->latency_sum_usec, r->latency_usec);
+}
+
+static void check_state_succeed(CheckState *s, const Result *r) {
+        bool is_streak;
+
+        s->successes_in_row++;
+        s->failures_in_row = 0;
+        is_streak = s->successes_in_row >= s->config->success_threshold;
+        if (is_streak)
+                s->is_dead = false;
+        if (!is_streak && !health_is_good(s->measured))
+                return;
+
+        s->measured = r->outcome == OUTCOME_WARN ? HEALTH_DEGRADED : HEALTH_HEALTHY;
+        s->has_been_good = true;
+        s->joins_until_boottime = 0;
+        check_state_clear_first_failure(s);
+        if (r->outcome == OUTCOME_WARN)
+                check_state_set_reason(s, r);
+        else
+                check_state_clear_reason(s);
+}
+
+static void check_state_fail(CheckState *s, const Result *r, Time now) {
+        const CheckConfig *c = s->config;
+
+        s->failures_in_row++;
+        s->successes_in_row = 0;
+        if (s->first_failure_realtime == 0) {
+                s->first_failure_realtime = MAX(now.realtime, (usec_t) 1);
+                memcpy(s->first_failure_message, r->message, sizeof(s->first_failure_message));
+        }
+        if (check_config_feeds(c, PROBE_LIVENESS) &&
+            s->failures_in_row >= c->liveness_failure_threshold)
+                s->is_dead = true;
+        if (s->failures_in_row >= c->failure_threshold) {
+                s->measured = HEALTH_UNHEALTHY;
+                s->joins_until_boottime = 0;
+        }
+        if (!health_is_good(s->measured))
+                check_state_set_reason(s, r);
+}
+
+static void check_state_become_unknown(CheckState *s) {
+        s->measured = HEALTH_UNKNOWN;
+        s->is_dead = false;
+}
+
+void check_state_take_result(CheckState *s, const Result *r, Time now) {
+        check_state_count(s, r);
+        s->last = *r;
+        s->has_result = true;
+        s->last_realtime = now.realtime;
+        s->last_boottime = now.boottime;
+        if (r->outcome != OUTCOME_ERROR)
+                s->fresh_boottime = MAX(now.boottime, (usec_t) 1);
+
+        switch (r->outcome) {
+        case OUTCOME_PASS:
+        case OUTCOME_WARN:
+                check_state_succeed(s, r);
+                break;
+        case OUTCOME_FAIL:
+                check_state_fail(s, r, now);
+                break;
+        case OUTCOME_ERROR:
+                if (s->measured != HEALTH_PENDING && s->measured != HEALTH_UNKNOWN)
+                        break;
+                check_state_become_unknown(s);
+                check_state_set_reason(s, r);
+                break;
+        }
+        check_state_publish(s, now);
+}
+
+void check_state_take_override(CheckState *s, const Override *override, Time now) {
+        s->override = override->is_active && now.boottime < override->until_boottime ? *override
+                                                                                     : (Override){};
+        check_state_publish(s, now);
+}
+
+void check_state_restart(CheckState *s, Time now) {
+        s->measured = HEALTH_PENDING;
+        s->is_dead = s->has_been_good = s->has_result = false;
+        s->joins_until_boottime = 0;
+        s->fresh_boottime = 0;
+        s->successes_in_row = s->failures_in_row = 0;
+        check_state_clear_reason(s);
+        check_state_clear_first_failure(s);
+        check_state_publish(s, now);
+}
+
+static void check_state_become_stale(CheckState *s, Time now) {
+        bool had_error = s->has_result && s->last.outcome == OUTCOME_ERROR;
+        char age[TIMESPAN_MAX];
+
+        timespan_format(age, usec_sub(now.boottime, s->fresh_boottime));
+        check_state_become_unknown(s);
+        s->successes_in_row = s->failures_in_row = 0;
+        check_state_clear_reason(s);
+        s->reason = REASON_STALE;
+        snprintf(s->message, sizeof(s->message), "No result for %s%s%.150s", age,
+                 had_error ? ", only errors: " : "", had_error ? s->last.message : "");
+        check_state_clear_first_failure(s);
+}
+
+void check_state_expire(CheckState *s, Time now) {
+        if (now.boottime >= check_state_stale_at(s))
+                check_state_become_stale(s, now);
+        if (s->override.is_active && now.boottime >= s->override.until_boottime)
+                s->override = (Override){};
+        if (now.boottime >= s->joins_until_boottime)
+                s->joins_until_boottime = 0;
+        check_state_publish(s, now);
+}
+
+void check_state_set_config(CheckState *s, CheckConfig *config) {
+        check_config_ref(config);
+        check_config_unref(s->config);
+        s->config = config;
+        if (!check_config_feeds(config, PROBE_LIVENESS))
+                s->is_dead = false;
+}

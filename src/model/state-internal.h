@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* How one check and one service change. Only the files of state_apply() include this. All change in
+ * place: the caller has seen to it that no snapshot holds the same one. */
+
+#include "model/state.h"
+
+/* A pending check; NULL without memory. */
+CheckState *check_state_new(CheckConfig *config, Time now);
+
+/* A copy with one reference; NULL without memory. */
+CheckState *check_state_copy(const CheckState *s);
+
+/* Replaces the configuration by one of the same target. */
+void check_state_set_config(CheckState *s, CheckConfig *config);
+
+void check_state_take_result(CheckState *s, const Result *result, Time now);
+void check_state_take_override(CheckState *s, const Override *override, Time now);
+
+/* A new start of the unit: what was measured of the last one says nothing about this one. */
+void check_state_restart(CheckState *s, Time now);
+
+/* Does what is due by the passing of time; nothing if nothing is. */
+void check_state_expire(CheckState *s, Time now);
+
+ServiceState *service_state_new(Time now);
+ServiceState *service_state_copy(const ServiceState *s);
+
+/* Takes a change of the unit. Returns whether a new start of it began. */
+bool service_state_take_unit(ServiceState *s, UnitState unit, const char *invocation_id, Time now);
+
+void service_state_expire(ServiceState *s, const ServiceConfig *config, Time now);
+
+/* Whether service_state_settle() could change anything, whatever the checks are. */
+bool service_state_is_unsettled(const ServiceState *s);
+
+/* Draws the conclusions from the states of the service's checks: latches startup, ends joining. */
+void service_state_settle(ServiceState *s, const ServiceConfig *config, CheckState *const checks[],
+                          Time now);
+
+/* drain, or none if it is not active or over already. */
+Drain drain_at(const Drain *drain, Time now);
+
+/* -- the state as a whole ---------------------------------------------------------------------- */
+
+/* Make a check or service safe to change: copies it if a snapshot holds it too. 0 or -ENOMEM. */
+int state_own_check(State *s, size_t check);
+int state_own_service(State *s, size_t service);
+
+/* See service_state_settle(). */
+void state_settle(State *s, size_t service, Time now);
+
+/* When the first of all things changes by itself. */
+usec_t state_next_expiry(const State *s);
+
+/* Changes what has expired. 0, or -ENOMEM with nothing changed. */
+int state_expire(State *s, Time now);
+
+/* A new configuration: what it has in common with the old one is carried over, and what it adds or
+ * changes withdraws no readiness by itself. 0, or -ENOMEM with nothing changed. */
+int state_take_config(State *s, Config *config, Time now);
