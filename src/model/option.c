@@ -42,8 +42,25 @@ static int option_replace(const Option *o, const char *value, void *field,
         return 0;
 }
 
+/* Where a password seems to begin: behind that word, or after the colon in "user:pw@host". */
+static const char *password_find(const char *value) {
+        const char *at = strrchr(value, '@'), *password = strcasestr(value, "password");
+        const char *user = strstr(value, "://"), *colon;
+
+        if (password)
+                return password + strcspn(password, "=: ");
+        if (!at)
+                return NULL;
+        colon = strchr(user && user < at ? user + 3 : value, ':');
+        return colon && colon < at ? colon + 1 : NULL;
+}
+
 const char *option_show(char buf[static OPTION_VALUE_SHOWN_MAX], const char *value) {
-        return text_sanitize(buf, OPTION_VALUE_SHOWN_MAX, value, strlen(value));
+        const char *password = password_find(value);
+        size_t n = password ? (size_t) (password - value) : strlen(value);
+
+        text_sanitize(buf, OPTION_VALUE_SHOWN_MAX - strlen("***"), value, n);
+        return password ? strcat(buf, "***") : buf;
 }
 
 void option_clear(const Option *o, void *settings) {

@@ -65,7 +65,8 @@ typedef struct Schema {
 #define SCHEMA(table) \
         { .options = (table), .n = ELEMENTSOF(table) }
 
-/* A value as it may stand in a message: one line, cut. Never for a secret. Returns buf. */
+/* A value as it may stand in a message: one line, cut, "***" for what looks like a password and all
+ * behind it. Never for a value that is a secret as a whole. Returns buf. */
 #define OPTION_VALUE_SHOWN_MAX 80
 const char *option_show(char buf[static OPTION_VALUE_SHOWN_MAX], const char *value);
 

@@ -189,6 +189,25 @@ static void test_bad_address_says_how_to_write_it(void **state _unused_) {
         schema_clear(&schema, &f);
 }
 
+static void test_passwords_are_not_shown(void **state _unused_) {
+        static const struct {
+                const char *value, *shown;
+        } table[] = {
+                { "host=a password=hunter2 user=b", "host=a password***" },
+                { "host=a PASSWORD = hunter2", "host=a PASSWORD***" },
+                { "redis://user:hunter2@cache:6379", "redis://user:***" },
+                { "user:hunter2@cache:6379", "user:***" },
+                { "a:b@c@d", "a:***" },
+                { "orders@1.service", "orders@1.service" },
+                { "http://host:80/x", "http://host:80/x" },
+                { "a\tb\x1b", "a b" },
+        };
+        char buf[OPTION_VALUE_SHOWN_MAX];
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                assert_string_equal(option_show(buf, table[i].value), table[i].shown);
+}
+
 static void test_lists(void **state _unused_) {
         char why[OPTION_WHY_MAX];
         Fields f;
@@ -417,6 +436,7 @@ int main(void) {
                 cmocka_unit_test(test_values),
                 cmocka_unit_test(test_refusals),
                 cmocka_unit_test(test_bad_address_says_how_to_write_it),
+                cmocka_unit_test(test_passwords_are_not_shown),
                 cmocka_unit_test(test_lists),
                 cmocka_unit_test(test_nearest),
                 cmocka_unit_test(test_credentials),

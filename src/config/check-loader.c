@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+#include "config/check-loader.h"
+
+#include <errno.h>
+#include <limits.h>
+
+#include "base/text.h"
+#include "config/apply.h"
+
+/* Type= decides what the other keys mean, so it is looked at first; as an option it is only there
+ * to be known. */
+static const Option type_options[] = {
+        { .key = "Type", .type = &option_string },
+};
+
+static const Schema type_schema = SCHEMA(type_options);
+
+/* A check in the making. */
+typedef struct CheckLoad {
+        CheckConfig *check; /* owned */
+        char *type_name;    /* owned: the one field of type_schema */
+        SettingsTarget targets[3];
+        SectionApply apply;
+} CheckLoad;
+
+enum { TARGET_TYPE, TARGET_COMMON, TARGET_OWN };
+
+static void check_load_done(CheckLoad *l) {
+        check_config_unref(l->check);
+        schema_clear(&type_schema, &l->type_name);
+}
+
+static const char *section_type_name(const Section *s) {
+        const char *name = NULL;
+
+        for (size_t i = 0; i < s->n; i++)
+                if (str_equal(s->items[i].key, "Type"))
+                        name = *s->items[i].value ? s->items[i].value : NULL;
+        return name;
+}
+
+/* Names the nearest type, or else all. */
+static void check_unknown_type(const CheckLoad *l, CheckTypes types, const char *name) {
+        char why[OPTION_WHY_MAX], shown[OPTION_VALUE_SHOWN_MAX];
+        const char *nearest = NULL;
+        unsigned best = UINT_MAX;
+        int used;
+
+        for (size_t i = 0; types[i]; i++)
+                if (typo_distance(name, types[i]->name) < best) {
+                        best = typo_distance(name, types[i]->name);
+                        nearest = types[i]->name;
+                }
+        option_show(shown, name);
+        if (nearest)
+                snprintf(why, sizeof(why), "unknown type \"%s\"; did you mean %s?", shown, nearest);
+        else {
+                used = snprintf(why, sizeof(why), "unknown type \"%s\"; known are", shown);
+                for (size_t i = 0; types[i] && used < OPTION_WHY_MAX; i++)
+                        used += snprintf(why + used, sizeof(why) - (size_t) used, "%s %s",
+                                         i == 0 ? "" : ",", types[i]->name);
+        }
+        section_fault(&l->apply, "Type", why);
+}
+
+static int check_name(CheckConfig *c, const char *service, const char *name) {
+        _cleanup_strbuf_ StrBuf id = {};
+
+        c->name = strdup(name);
+        c->service = strdup(service);
+        strbuf_printf(&id, "%s/%s", service, name);
+        if (!c->name || !c->service || strbuf_finish(&id, &c->id) < 0)
+                return -ENOMEM;
+        c->public_name = strdup(str_equal(service, "default") ? name : c->id);
+        return c->public_name ? 0 : -ENOMEM;
+}
+
+/* Allocates what the section is going to fill. */
+static int check_prepare(CheckLoad *l, const CheckType *type) {
+        CheckConfig *c;
+
+        c = l->check = check_config_new();
+        if (!c)
+                return -ENOMEM;
+        l->targets[TARGET_TYPE] = (SettingsTarget){ &type_schema, &l->type_name, {} };
+        l->targets[TARGET_COMMON] = (SettingsTarget){ &check_schema, c, {} };
+        l->apply.n_targets = 2;
+        if (type) {
+                c->type = type;
+                c->settings = calloc(1, MAX(type->settings_size, (size_t) 1));
+                if (!c->settings)
+                        return -ENOMEM;
+                l->targets[TARGET_OWN] = (SettingsTarget){ &type->schema, c->settings, {} };
+                l->apply.n_targets = 3;
+                return schema_init(&type->schema, c->settings);
+        }
+        l->apply.takes_any_key = true;
+        return 0;
+}
+
+/* [Defaults] first, the check's own keys over it. */
+static int check_apply(CheckLoad *l, const Section *defaults) {
+        int r;
+
+        if (defaults) {
+                SettingsTarget target = { &check_schema, l->check, {} };
+                SectionApply apply = { .section = defaults, .targets = &target, .n_targets = 1 };
+
+                r = section_apply(&apply);
+                if (r < 0)
+                        return r;
+        }
+        r = section_apply(&l->apply);
+        if (r < 0)
+                return r;
+        section_require(&l->apply);
+        return 0;
+}
+
+/* What follows from other settings where nothing is said. */
+static void check_derive(CheckLoad *l) {
+        CheckConfig *c = l->check;
+        usec_t retry = MIN(c->interval_usec, MAX(250 * USEC_PER_MSEC, c->interval_usec / 5));
+        char why[OPTION_WHY_MAX], span[TIMESPAN_MAX];
+        usec_t shortest;
+
+        if (c->timeout_usec == 0)
+                c->timeout_usec = c->type->timeout_usec;
+        if (c->retry_interval_usec == 0)
+                c->retry_interval_usec = retry;
+        c->retry_interval_usec = MIN(c->retry_interval_usec, c->interval_usec);
+
+        shortest = usec_add(c->interval_usec, c->timeout_usec);
+        if (c->max_age_usec == 0)
+                c->max_age_usec = usec_add(usec_mul(c->interval_usec, 3), c->timeout_usec);
+        else if (c->max_age_usec < shortest) {
+                snprintf(why, sizeof(why),
+                         "shorter than Interval= and Timeout= together (%s), so that each result "
+                         "would be too old before the next",
+                         timespan_format(span, shortest));
+                section_fault(&l->apply, "MaxAge", why);
+        }
+}
+
+static void check_validate(CheckLoad *l) {
+        CheckConfig *c = l->check;
+        char why[OPTION_WHY_MAX] = "";
+        const char *key = NULL;
+
+        if (c->type->validate && c->type->validate(c->settings, &key, why) < 0) {
+                section_fault(&l->apply, key, why);
+                return;
+        }
+        c->type->describe(c->settings, &c->target);
+        if (check_config_feeds(c, PROBE_LIVENESS) && c->target.is_remote &&
+            !c->allow_remote_liveness)
+                section_fault(&l->apply, "Probes",
+                              "liveness must not depend on another host, whose outage would become "
+                              "a storm of restarts here; AllowRemoteLiveness=yes says that it is "
+                              "meant");
+}
+
+/* A credential that cannot be had is this check's failure, not a fault of the files. */
+static int check_resolve(CheckConfig *c, CredentialStore *credentials) {
+        int r;
+
+        r = schema_resolve(&c->type->schema, c->settings, credential_lookup, credentials,
+                           c->defect);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                c->defect_reason = REASON_CREDENTIAL;
+        return 0;
+}
+
+static int check_canonical(CheckConfig *c) {
+        _cleanup_strbuf_ StrBuf b = {};
+
+        strbuf_printf(&b, "Type=%s\n", c->type->name);
+        schema_canonical(&c->type->schema, c->settings, &b);
+        return strbuf_finish(&b, &c->canonical);
+}
+
+static size_t fault_count(const Diagnostics *d) {
+        return d->n + d->n_left_out;
+}
+
+static int check_load_all(CheckLoad *l, const CheckSources *sources, Diagnostics *d) {
+        const CheckType *type = check_load_type(sources);
+        const char *type_name = section_type_name(sources->section);
+        size_t n_before = fault_count(d);
+        int r;
+
+        r = check_prepare(l, type);
+        if (r < 0)
+                return r;
+        r = check_name(l->check, sources->service, sources->section->argument);
+        if (r < 0)
+                return r;
+        r = check_apply(l, sources->defaults);
+        if (r < 0)
+                return r;
+        if (!type_name)
+                section_fault(&l->apply, "Type", "required, but not set");
+        else if (!type)
+                check_unknown_type(l, sources->types, type_name);
+        if (fault_count(d) > n_before)
+                return 0;
+        check_derive(l);
+        check_validate(l);
+        if (fault_count(d) > n_before)
+                return 0;
+        r = check_resolve(l->check, sources->credentials);
+        return r < 0 ? r : check_canonical(l->check);
+}
+
+const CheckType *check_load_type(const CheckSources *sources) {
+        const char *name = section_type_name(sources->section);
+
+        for (size_t i = 0; name && sources->types[i]; i++)
+                if (str_equal(sources->types[i]->name, name))
+                        return sources->types[i];
+        return NULL;
+}
+
+int check_load(const CheckSources *sources, Diagnostics *d, CheckConfig **ret) {
+        _cleanup_(check_load_done) CheckLoad l = {};
+        int r;
+
+        l.apply = (SectionApply){
+                .section = sources->section,
+                .targets = l.targets,
+                .diagnostics = d,
+        };
+        r = check_load_all(&l, sources, d);
+        if (r < 0)
+                return r;
+        *ret = l.check && l.check->canonical ? TAKE(l.check) : NULL;
+        return 0;
+}

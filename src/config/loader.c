@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: MIT */
+#include "config/loader.h"
+
+#include <errno.h>
+#include <limits.h>
+
+#include "base/text.h"
+#include "config/apply.h"
+#include "config/check-loader.h"
+#include "config/document.h"
+
+#define MAIN_FILE    "vitald.conf"
+#define BUILTIN_FILE "host.conf"
+
+/* Shown and never critical: a full disk should be seen, and no traffic is lost by it. */
+static const char builtin_path[] = "built-in host.conf";
+static const char builtin_text[] = "[Service]\n"
+                                   "Description=This host\n"
+                                   "Host=no\n"
+                                   "[Check disk]\n"
+                                   "Type=disk\n"
+                                   "Description=Space on the root file system\n"
+                                   "Path=/\n"
+                                   "MinFree=5%\n"
+                                   "Critical=no\n"
+                                   "[Check memory]\n"
+                                   "Type=memory\n"
+                                   "Description=Memory that programs can still get\n"
+                                   "MinAvailable=5%\n"
+                                   "Critical=no\n";
+
+typedef struct Loader {
+        const ConfigSources *sources; /* borrowed */
+        CredentialStore credentials;
+        Config *config;          /* owned */
+        const Section *defaults; /* borrowed, or NULL */
+        size_t n_services_allocated, n_checks_allocated;
+} Loader;
+
+/* A service in the making: its file, and the first of its checks and faults. */
+typedef struct ServiceLoad {
+        const char *name, *path, *text; /* borrowed; text: built in */
+        Document document;
+        ServiceConfig *service; /* borrowed */
+        size_t first_fault;
+} ServiceLoad;
+
+static size_t fault_count(const Config *c) {
+        return c->diagnostics.n + c->diagnostics.n_left_out;
+}
+
+/* The text of the fault with that number, for a defect. */
+static int fault_text(const Config *c, size_t i, char **ret) {
+        _cleanup_strbuf_ StrBuf b = {};
+
+        if (i < c->diagnostics.n)
+                diagnostic_format(&c->diagnostics.items[i], &b);
+        else
+                strbuf_append(&b, "too many faults in the configuration to list this one");
+        return strbuf_finish(&b, ret);
+}
+
+/* Anything found since first_fault puts the whole host out. */
+static int loader_host_defect(Loader *l, size_t first_fault) {
+        Config *c = l->config;
+
+        if (c->defect || fault_count(c) == first_fault)
+                return 0;
+        return fault_text(c, first_fault, &c->defect);
+}
+
+/* The drop-ins of "services/orders.conf". */
+static int loader_drop_ins(Loader *l, const char *file, TreeList *ret) {
+        _cleanup_strbuf_ StrBuf folder = {};
+
+        strbuf_printf(&folder, "%s.d", file);
+        if (folder.failed)
+                return -ENOMEM;
+        return tree_list(l->sources->root, folder.text, &l->config->diagnostics, ret);
+}
+
+static void loader_unknown_section(Loader *l, const Section *s, const char *const *known) {
+        char title[SECTION_TITLE_MAX];
+        const char *nearest = NULL;
+        unsigned best = UINT_MAX;
+
+        for (size_t i = 0; known[i]; i++)
+                if (typo_distance(s->kind, known[i]) < best) {
+                        best = typo_distance(s->kind, known[i]);
+                        nearest = known[i];
+                }
+        section_title(title, s);
+        if (nearest)
+                diagnostics_add(&l->config->diagnostics, s->file, s->line,
+                                "unknown section %s; did you mean [%s%s]?", title, nearest,
+                                str_equal(nearest, "Check") ? " NAME" : "");
+        else
+                diagnostics_add(&l->config->diagnostics, s->file, s->line, "unknown section %s",
+                                title);
+}
+
+/* A section that fills one struct. */
+static int loader_section(Loader *l, const Section *s, const Schema *schema, void *settings) {
+        SettingsTarget target = { .schema = schema, .settings = settings };
+        SectionApply apply = {
+                .section = s,
+                .targets = &target,
+                .n_targets = 1,
+                .diagnostics = &l->config->diagnostics,
+        };
+        char title[SECTION_TITLE_MAX];
+        int r;
+
+        if (s->argument)
+                diagnostics_add(&l->config->diagnostics, s->file, s->line, "%s takes no name",
+                                section_title(title, s));
+        r = section_apply(&apply);
+        if (r < 0)
+                return r;
+        section_require(&apply);
+        return 0;
+}
+
+/* -- vitald.conf ------------------------------------------------------------------------------- */
+
+static int loader_main_sections(Loader *l, const Document *d) {
+        static const char *const known[] = { "Daemon", "HTTP", "Defaults", NULL };
+        _cleanup_(check_config_unrefp) CheckConfig *scratch = check_config_new();
+        const struct {
+                const Schema *schema;
+                void *settings;
+        } targets[] = {
+                { &daemon_schema, &l->config->daemon },
+                { &http_schema, &l->config->http },
+                { &check_schema, scratch },
+        };
+        int r;
+
+        if (!scratch)
+                return -ENOMEM;
+        for (size_t i = 0; i < d->n_sections; i++) {
+                const Section *s = &d->sections[i];
+                size_t j = 0;
+
+                while (known[j] && !str_equal(known[j], s->kind))
+                        j++;
+                if (!known[j]) {
+                        loader_unknown_section(l, s, known);
+                        continue;
+                }
+                r = loader_section(l, s, targets[j].schema, targets[j].settings);
+                if (r < 0)
+                        return r;
+        }
+        l->defaults = document_find(d, "Defaults");
+        return 0;
+}
+
+/* The document stays, as [Defaults] is read again for each check. */
+static int loader_main(Loader *l, Document *ret) {
+        _cleanup_(tree_list_done) TreeList files = {}, drop_ins = {};
+        size_t first_fault = fault_count(l->config);
+        const TreeFile *file;
+        int r;
+
+        r = tree_list(l->sources->root, "", &l->config->diagnostics, &files);
+        if (r < 0)
+                return r;
+        r = loader_drop_ins(l, MAIN_FILE, &drop_ins);
+        if (r < 0)
+                return r;
+        file = tree_list_find(&files, MAIN_FILE);
+        r = document_load(file && !file->is_masked ? file->path : NULL, NULL, &drop_ins,
+                          &l->config->diagnostics, ret);
+        if (r < 0)
+                return r;
+        r = loader_main_sections(l, ret);
+        return r < 0 ? r : loader_host_defect(l, first_fault);
+}
+
+/* -- services ---------------------------------------------------------------------------------- */
+
+static int loader_add_check(Loader *l, CheckConfig *check) {
+        Config *c = l->config;
+
+        if (c->n_checks == l->n_checks_allocated) {
+                size_t n = MAX(l->n_checks_allocated * 2, (size_t) 16);
+                CheckConfig **checks = reallocarray(c->checks, n, sizeof(CheckConfig *));
+
+                if (!checks)
+                        return -ENOMEM;
+                c->checks = checks;
+                l->n_checks_allocated = n;
+        }
+        c->checks[c->n_checks++] = check_config_ref(check);
+        return 0;
+}
+
+static int loader_check(Loader *l, ServiceLoad *s, const Section *section) {
+        Diagnostics *d = &l->config->diagnostics;
+        _cleanup_(check_config_unrefp) CheckConfig *check = NULL;
+        CheckSources sources = {
+                .service = s->name,
+                .section = section,
+                .defaults = l->defaults,
+                .types = l->sources->types,
+                .credentials = &l->credentials,
+        };
+        char title[SECTION_TITLE_MAX];
+        int r;
+
+        /* The built-in checks are those of the types that this build has. */
+        if (section->file == s->document.files[0].path && s->text && !check_load_type(&sources))
+                return 0;
+        if (!section->argument || !name_is_valid(section->argument)) {
+                diagnostics_add(d, section->file, section->line,
+                                "%s needs a name of at most %d letters, digits and \"_.@:-\" "
+                                "that does not begin with a dot",
+                                section_title(title, section), NAME_LENGTH_MAX);
+                return 0;
+        }
+        if (l->config->n_checks >= CONFIG_CHECKS_MAX) {
+                diagnostics_add(d, section->file, section->line, "more than %d checks in all",
+                                CONFIG_CHECKS_MAX);
+                return 0;
+        }
+        r = check_load(&sources, d, &check);
+        if (r < 0 || !check)
+                return r;
+        return loader_add_check(l, check);
+}
+
+static int loader_service_sections(Loader *l, ServiceLoad *s) {
+        static const char *const known[] = { "Service", "Check", NULL };
+        size_t n_checks = 0;
+        int r;
+
+        for (size_t i = 0; i < s->document.n_sections; i++) {
+                const Section *section = &s->document.sections[i];
+
+                if (str_equal(section->kind, "Service"))
+                        r = loader_section(l, section, &service_schema, s->service);
+                else if (str_equal(section->kind, "Check")) {
+                        r = loader_check(l, s, section);
+                        n_checks++;
+                } else {
+                        loader_unknown_section(l, section, known);
+                        r = 0;
+                }
+                if (r < 0)
+                        return r;
+        }
+        if (n_checks == 0 && !s->service->unit && fault_count(l->config) == s->first_fault)
+                diagnostics_add(&l->config->diagnostics, s->path, 0,
+                                "neither a [Check NAME] nor Unit=: there is nothing to watch");
+        return 0;
+}
+
+/* A service at fault keeps its name and loses its checks. */
+static int loader_service_defect(Loader *l, ServiceLoad *s) {
+        ServiceConfig *service = s->service;
+        Config *c = l->config;
+
+        if (fault_count(c) > s->first_fault) {
+                int r = fault_text(c, s->first_fault, &service->defect);
+
+                if (r < 0)
+                        return r;
+        } else if (c->defect && !service->is_builtin) {
+                service->defect = strdup(c->defect);
+                if (!service->defect)
+                        return -ENOMEM;
+        }
+        while (service->defect && c->n_checks > service->first_check)
+                check_config_unref(c->checks[--c->n_checks]);
+        service->n_checks = c->n_checks - service->first_check;
+        return 0;
+}
+
+static int loader_service_load(Loader *l, ServiceLoad *s) {
+        _cleanup_(tree_list_done) TreeList drop_ins = {};
+        _cleanup_strbuf_ StrBuf file = {};
+        Config *c = l->config;
+        int r;
+
+        s->first_fault = fault_count(c);
+        s->service = &c->services[c->n_services];
+        *s->service = (ServiceConfig){ .is_builtin = s->text, .first_check = c->n_checks };
+        r = schema_init(&service_schema, s->service);
+        if (r < 0)
+                return r;
+        c->n_services++;
+        s->service->name = strdup(s->name);
+        strbuf_printf(&file, "services/%s.conf", s->name);
+        if (!s->service->name || file.failed)
+                return -ENOMEM;
+        r = loader_drop_ins(l, file.text, &drop_ins);
+        if (r < 0)
+                return r;
+        r = document_load(s->path, s->text, &drop_ins, &c->diagnostics, &s->document);
+        if (r < 0)
+                return r;
+        r = loader_service_sections(l, s);
+        return r < 0 ? r : loader_service_defect(l, s);
+}
+
+static int service_file_compare(const void *a, const void *b) {
+        const TreeFile *x = a, *y = b;
+
+        return strcmp(x->name, y->name);
+}
+
+/* Cuts ".conf" off the names and sorts by what is left: "a" before "a-b". */
+static void service_files_sort(TreeList *files) {
+        for (size_t i = 0; i < files->n; i++)
+                files->items[i].name[strlen(files->items[i].name) - strlen(".conf")] = 0;
+        if (files->n > 0)
+                qsort(files->items, files->n, sizeof(TreeFile), service_file_compare);
+}
+
+static int loader_service(Loader *l, const char *name, const char *path, const char *text) {
+        ServiceLoad s = { .name = name, .path = path, .text = text };
+        int r;
+
+        r = loader_service_load(l, &s);
+        document_done(&s.document);
+        return r;
+}
+
+static int loader_service_file(Loader *l, const TreeFile *file) {
+        size_t first_fault = fault_count(l->config);
+
+        if (file->is_masked)
+                return 0;
+        if (name_is_valid(file->name))
+                return loader_service(l, file->name, file->path, NULL);
+
+        /* Without a name there is no service to carry the fault. */
+        diagnostics_add(&l->config->diagnostics, file->path, 0,
+                        "a service's name has at most %d letters, digits and \"_.@:-\" and does "
+                        "not begin with a dot",
+                        NAME_LENGTH_MAX);
+        return loader_host_defect(l, first_fault);
+}
+
+static int loader_services(Loader *l) {
+        _cleanup_(tree_list_done) TreeList files = {};
+        size_t first_fault = fault_count(l->config);
+        bool has_builtin;
+        int r;
+
+        r = tree_list(l->sources->root, "services", &l->config->diagnostics, &files);
+        if (r < 0)
+                return r;
+        r = loader_host_defect(l, first_fault);
+        if (r < 0)
+                return r;
+        has_builtin = !tree_list_find(&files, BUILTIN_FILE);
+        service_files_sort(&files);
+        l->config->services = calloc(files.n + 1, sizeof(ServiceConfig));
+        if (!l->config->services)
+                return -ENOMEM;
+        for (size_t i = 0; i <= files.n; i++) {
+                if (has_builtin && (i == files.n || strcmp(files.items[i].name, "host") > 0)) {
+                        has_builtin = false;
+                        r = loader_service(l, "host", builtin_path, builtin_text);
+                        if (r < 0)
+                                return r;
+                }
+                if (i == files.n)
+                        break;
+                r = loader_service_file(l, &files.items[i]);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* -- entry points ------------------------------------------------------------------------------ */
+
+int config_load(const ConfigSources *sources, Config **ret) {
+        _cleanup_(config_unrefp) Config *config = config_new();
+        _cleanup_(document_done) Document main_document = {};
+        Loader l = {
+                .sources = sources,
+                .config = config,
+                .credentials = {
+                        .directory = sources->credentials_directory,
+                        .is_reload = sources->is_reload,
+                },
+        };
+        int r;
+
+        if (!config)
+                return -ENOMEM;
+        r = loader_main(&l, &main_document);
+        if (r < 0)
+                return r;
+        r = loader_services(&l);
+        if (r < 0)
+                return r;
+        *ret = TAKE(config);
+        return 0;
+}
+
+int config_verify_format(const Config *c, char **ret) {
+        _cleanup_free_ char *faults = NULL;
+        _cleanup_strbuf_ StrBuf b = {};
+        size_t n = fault_count(c);
+        int r;
+
+        r = diagnostics_format(&c->diagnostics, &faults);
+        if (r < 0)
+                return r;
+        strbuf_append(&b, faults);
+        if (n > 0)
+                strbuf_printf(&b, "%zu fault%s\n", n, n == 1 ? "" : "s");
+        else
+                strbuf_printf(&b, "%zu service%s, %zu check%s: good\n", c->n_services,
+                              c->n_services == 1 ? "" : "s", c->n_checks,
+                              c->n_checks == 1 ? "" : "s");
+        return strbuf_finish(&b, ret);
+}

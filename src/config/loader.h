@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Makes the typed configuration of the files: vitald.conf, services/NAME.conf, their drop-ins, the
+ * credentials, and the built-in service "host". Called at start, on reload and by --verify.
+ *
+ * A load always gives a configuration that can be used: a service whose files are at fault has a
+ * defect and no checks, a vitald.conf at fault puts its defect on the host and on all services.
+ * Whether it may be used is the caller's decision: a start takes it, a reload only if
+ * diagnostics_is_empty(). */
+
+#include "model/config.h"
+
+/* More are faults of the files that hold them. */
+#define CONFIG_CHECKS_MAX 20000
+
+/* All borrowed for the call, the types for as long as the configuration lives. */
+typedef struct ConfigSources {
+        const char *root;                  /* in front of the search path; NULL: none */
+        const char *credentials_directory; /* NULL: there is none */
+        CheckTypes types;
+        bool is_reload; /* for messages: what only a restart can bring */
+} ConfigSources;
+
+/* 0 or -ENOMEM; everything else that is wrong stands in the configuration's diagnostics. */
+int config_load(const ConfigSources *sources, Config **ret);
+
+/* What --verify prints: "FILE:LINE: text" for each fault, then a line with the sum. The caller's to
+ * free; -ENOMEM. */
+int config_verify_format(const Config *c, char **ret);
