@@ -20,8 +20,8 @@ MAY_INCLUDE = {
 
 # model/ is pure: no descriptors, no clocks, no logging, nothing of systemd.
 IMPURE = re.compile(
-    r"#include\s*[<\"](systemd/|sys/(socket|epoll|timerfd|eventfd|inotify|stat|statvfs)\.h|fcntl\.h|"
-    r"unistd\.h|pthread\.h|poll\.h|netdb\.h|base/(log|fd)\.h)|"
+    r"#include\s*[<\"](systemd/|sys/(socket|epoll|timerfd|eventfd|inotify|stat|statvfs)\.h|"
+    r"fcntl\.h|unistd\.h|pthread\.h|poll\.h|netdb\.h|base/(log|fd)\.h)|"
     r"\b(clock_gettime|gettimeofday|time\(NULL\)|sd_[a-z]+_[a-z]|log_(line|errno|fields)|random\(|"
     r"now_usec)")
 

@@ -65,7 +65,7 @@ def test_systemd_takes_the_units(installed):
     directory = installed / "usr/lib/systemd/system"
     for name in ("basic", "sysinit", "sockets", "shutdown", "network", "multi-user"):
         (directory / f"{name}.target").write_text(f"[Unit]\nDescription={name}\n")
-    (directory / "dbus.socket").write_text("[Socket]\nListenStream=/run/dbus/x\nService=vitald.service")
+    (directory / "dbus.socket").write_text("[Socket]\nListenStream=/run/x\nService=vitald.service")
     done = run("systemd-analyze", "verify", "--man=no", f"--root={installed}", *units)
     wrong = [line for line in done.stdout.splitlines() if "vitald" in line]
     assert done.returncode == 0 and not wrong, done.stdout
