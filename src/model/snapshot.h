@@ -30,7 +30,8 @@ typedef struct Snapshot {
         Drain drain;        /* of the host */
         char *reload_error; /* owned, or NULL */
         usec_t reload_realtime;
-        size_t n_never_run;      /* checks without any result yet (push checks excepted) */
+        size_t n_never_run;      /* checks without any result yet, but for those that nobody runs:
+                                  * pushed, combined, or of a unit that is down */
         usec_t expires_boottime; /* when it stops being true by itself: make a TICK then */
 } Snapshot;
 
@@ -63,6 +64,8 @@ typedef void (*FlipHandler)(void *userdata, const Flip *flip, const Snapshot *ol
                             const Snapshot *new);
 
 /* Calls the handler for every check whose published state and every service and host whose verdict
- * differs; what is new counts as changed, what is gone does not. old may be NULL. Checks come
- * first, the host last. Services and checks are matched by name across a reload. */
+ * differs; what is new counts as changed, what is gone does not. Readiness differs also when its
+ * reason, degraded or inactive changes, and liveness and startup by their answer alone. old may be
+ * NULL. Checks come first, the host last. Services and checks are matched by name across a reload.
+ */
 void snapshot_diff(const Snapshot *old, const Snapshot *new, FlipHandler handler, void *userdata);
