@@ -403,6 +403,24 @@ int config_load(const ConfigSources *sources, Config **ret) {
         return 0;
 }
 
+int config_load_text(const ConfigSources *sources, const char *name, const char *text,
+                     Config **ret) {
+        _cleanup_(config_unrefp) Config *config = config_new();
+        Loader l = { .sources = sources, .config = config };
+        int r;
+
+        if (!config)
+                return -ENOMEM;
+        config->services = calloc(1, sizeof(ServiceConfig));
+        if (!config->services)
+                return -ENOMEM;
+        r = loader_service(&l, name, name, text);
+        if (r < 0)
+                return r;
+        *ret = TAKE(config);
+        return 0;
+}
+
 int config_verify_format(const Config *c, char **ret) {
         _cleanup_free_ char *faults = NULL;
         _cleanup_strbuf_ StrBuf b = {};

@@ -25,6 +25,10 @@ typedef struct ConfigSources {
 /* 0 or -ENOMEM; everything else that is wrong stands in the configuration's diagnostics. */
 int config_load(const ConfigSources *sources, Config **ret);
 
+/* One service of that name made of a text instead of files. Otherwise like config_load(). */
+int config_load_text(const ConfigSources *sources, const char *name, const char *text,
+                     Config **ret);
+
 /* What --verify prints: "FILE:LINE: text" for each fault, then a line with the sum. The caller's to
  * free; -ENOMEM. */
 int config_verify_format(const Config *c, char **ret);

@@ -23,10 +23,18 @@ enum {
         CHECK_TYPE_COMBINED = 1 << 1, /* has no runs: derive() makes its state from others */
 };
 
+/* A URL that stands for a check without any configuration: vitald --probe redis://HOST:PORT. */
+typedef struct CheckScheme {
+        const char *scheme; /* "redis" */
+        const char *key;    /* the option that takes what the URL says */
+        bool takes_url;     /* all of it; else only what stands behind SCHEME:// */
+} CheckScheme;
+
 typedef struct CheckType {
         const char *name; /* the value of Type= */
         unsigned flags;
-        usec_t timeout_usec; /* default of Timeout= */
+        usec_t timeout_usec;        /* default of Timeout= */
+        const CheckScheme *schemes; /* ends with an empty one; NULL: none */
         Schema schema;
         size_t settings_size;
 
