@@ -9,7 +9,7 @@
 
 typedef struct CheckState CheckState;
 
-#define CHECK_TARGET_MAX 256
+#define CHECK_TARGET_MAX 272 /* takes what address_format() makes */
 
 /* What the settings point at. */
 typedef struct CheckTarget {
