@@ -37,9 +37,11 @@ typedef struct Loader {
         size_t n_services_allocated, n_checks_allocated;
 } Loader;
 
-/* A service in the making: its file, and the first of its checks and faults. */
+/* A service in the making. */
 typedef struct ServiceLoad {
-        const char *name, *path, *text; /* borrowed; text: built in */
+        const char *name, *path; /* borrowed */
+        const char *text;        /* borrowed; what stands in for the file, or NULL */
+        bool is_builtin, has_drop_ins;
         Document document;
         ServiceConfig *service; /* borrowed */
         size_t first_fault;
@@ -210,7 +212,8 @@ static int loader_check(Loader *l, ServiceLoad *s, const Section *section) {
         int r;
 
         /* The built-in checks are those of the types that this build has. */
-        if (section->file == s->document.files[0].path && s->text && !check_load_type(&sources))
+        if (s->is_builtin && section->file == s->document.files[0].path &&
+            !check_load_type(&sources))
                 return 0;
         if (!section->argument || !name_is_valid(section->argument)) {
                 diagnostics_add(d, section->file, section->line,
@@ -285,7 +288,7 @@ static int loader_service_load(Loader *l, ServiceLoad *s) {
 
         s->first_fault = fault_count(c);
         s->service = &c->services[c->n_services];
-        *s->service = (ServiceConfig){ .is_builtin = s->text, .first_check = c->n_checks };
+        *s->service = (ServiceConfig){ .is_builtin = s->is_builtin, .first_check = c->n_checks };
         r = schema_init(&service_schema, s->service);
         if (r < 0)
                 return r;
@@ -294,7 +297,7 @@ static int loader_service_load(Loader *l, ServiceLoad *s) {
         strbuf_printf(&file, "services/%s.conf", s->name);
         if (!s->service->name || file.failed)
                 return -ENOMEM;
-        r = loader_drop_ins(l, file.text, &drop_ins);
+        r = s->has_drop_ins ? loader_drop_ins(l, file.text, &drop_ins) : 0;
         if (r < 0)
                 return r;
         r = document_load(s->path, s->text, &drop_ins, &c->diagnostics, &s->document);
@@ -318,13 +321,22 @@ static void service_files_sort(TreeList *files) {
                 qsort(files->items, files->n, sizeof(TreeFile), service_file_compare);
 }
 
-static int loader_service(Loader *l, const char *name, const char *path, const char *text) {
-        ServiceLoad s = { .name = name, .path = path, .text = text };
+static int loader_service(Loader *l, ServiceLoad s) {
         int r;
 
         r = loader_service_load(l, &s);
         document_done(&s.document);
         return r;
+}
+
+static int loader_service_builtin(Loader *l) {
+        return loader_service(l, (ServiceLoad){
+                                         .name = "host",
+                                         .path = builtin_path,
+                                         .text = builtin_text,
+                                         .is_builtin = true,
+                                         .has_drop_ins = true,
+                                 });
 }
 
 static int loader_service_file(Loader *l, const TreeFile *file) {
@@ -333,7 +345,11 @@ static int loader_service_file(Loader *l, const TreeFile *file) {
         if (file->is_masked)
                 return 0;
         if (name_is_valid(file->name))
-                return loader_service(l, file->name, file->path, NULL);
+                return loader_service(l, (ServiceLoad){
+                                                 .name = file->name,
+                                                 .path = file->path,
+                                                 .has_drop_ins = true,
+                                         });
 
         /* Without a name there is no service to carry the fault. */
         diagnostics_add(&l->config->diagnostics, file->path, 0,
@@ -363,7 +379,7 @@ static int loader_services(Loader *l) {
         for (size_t i = 0; i <= files.n; i++) {
                 if (has_builtin && (i == files.n || strcmp(files.items[i].name, "host") > 0)) {
                         has_builtin = false;
-                        r = loader_service(l, "host", builtin_path, builtin_text);
+                        r = loader_service_builtin(l);
                         if (r < 0)
                                 return r;
                 }
@@ -378,10 +394,8 @@ static int loader_services(Loader *l) {
 
 /* -- entry points ------------------------------------------------------------------------------ */
 
-int config_load(const ConfigSources *sources, Config **ret) {
-        _cleanup_(config_unrefp) Config *config = config_new();
-        _cleanup_(document_done) Document main_document = {};
-        Loader l = {
+static Loader loader_make(const ConfigSources *sources, Config *config) {
+        return (Loader){
                 .sources = sources,
                 .config = config,
                 .credentials = {
@@ -389,6 +403,12 @@ int config_load(const ConfigSources *sources, Config **ret) {
                         .is_reload = sources->is_reload,
                 },
         };
+}
+
+int config_load(const ConfigSources *sources, Config **ret) {
+        _cleanup_(config_unrefp) Config *config = config_new();
+        _cleanup_(document_done) Document main_document = {};
+        Loader l = loader_make(sources, config);
         int r;
 
         if (!config)
@@ -406,7 +426,7 @@ int config_load(const ConfigSources *sources, Config **ret) {
 int config_load_text(const ConfigSources *sources, const char *name, const char *text,
                      Config **ret) {
         _cleanup_(config_unrefp) Config *config = config_new();
-        Loader l = { .sources = sources, .config = config };
+        Loader l = loader_make(sources, config);
         int r;
 
         if (!config)
@@ -414,7 +434,7 @@ int config_load_text(const ConfigSources *sources, const char *name, const char 
         config->services = calloc(1, sizeof(ServiceConfig));
         if (!config->services)
                 return -ENOMEM;
-        r = loader_service(&l, name, name, text);
+        r = loader_service(&l, (ServiceLoad){ .name = name, .path = name, .text = text });
         if (r < 0)
                 return r;
         *ret = TAKE(config);

@@ -25,7 +25,8 @@ typedef struct ConfigSources {
 /* 0 or -ENOMEM; everything else that is wrong stands in the configuration's diagnostics. */
 int config_load(const ConfigSources *sources, Config **ret);
 
-/* One service of that name made of a text instead of files. Otherwise like config_load(). */
+/* One service of that name (a valid one) made of a text, and nothing else: no vitald.conf, no
+ * drop-ins, no built-in service. Otherwise like config_load(). */
 int config_load_text(const ConfigSources *sources, const char *name, const char *text,
                      Config **ret);
 
