@@ -125,6 +125,13 @@ static inline Time fixture_time(usec_t usec) {
         };
 }
 
+/* The state of one service with nothing known yet, made at the tests' beginning. */
+static inline State *fixture_state(const FixtureService *f) {
+        _cleanup_(config_unrefp) Config *c = fixture_config(f, 1);
+
+        return fixture_need(state_new(c, fixture_time(0)));
+}
+
 static inline Result fixture_result(Outcome outcome) {
         Result r;
 
