@@ -359,6 +359,18 @@ int engine_new(sd_event *event, const EngineHandler *handler, void *userdata, En
         return 0;
 }
 
+sd_event *engine_event(Engine *engine) {
+        return engine->event;
+}
+
+Resolver *engine_resolver(Engine *engine) {
+        return engine->resolver;
+}
+
+Workers *engine_workers(Engine *engine) {
+        return engine->workers;
+}
+
 int engine_run(Engine *e, size_t check, uint64_t *ret_serial) {
         Check *c = e->checks[check];
 

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: MIT */
+/* Type=http: one GET or HEAD request, answered in time with an expected status.
+ *
+ * Kept connections live in one pool for all checks. While a check's connection is idle it is
+ * watched: when the server closes it, that may be a crash, so the check looks at once. But servers
+ * also close idle connections as a habit; how long a server waits with that is learned, and a
+ * connection closed after that time means nothing. */
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/text.h"
+#include "check/driver.h"
+#include "check/http-verdict.h"
+#include "check/resolve-verdict.h"
+#include "io/multi.h"
+
+#define CONNECTIONS_MAX 4096
+#define REPLY_MAX_BYTES ((uint64_t) 16 * 1024 * 1024) /* of MaxReply= */
+
+#define CA_CACHE_SEC       300L /* how soon a changed CACertificate= is seen */
+#define RECEIVE_BUFFER_MAX 16384L
+
+typedef struct HttpShared {
+        Multi *multi; /* owned */
+} HttpShared;
+
+typedef struct HttpInstance {
+        Check *check;               /* borrowed */
+        CURL *easy;                 /* owned */
+        struct curl_slist *headers; /* owned, with secrets */
+        struct curl_slist *resolve; /* owned: the server's addresses as libcurl wants them */
+        PeerWatch watch;
+        usec_t closes_after_usec; /* the server closes connections that have been idle so long */
+        usec_t closed_after_usec; /* it just did, and the next run tells what that meant; 0: no */
+} HttpInstance;
+
+typedef struct HttpRun {
+        Transfer transfer;
+        ResolverQuery *query; /* owned; NULL: none under way */
+        HttpReply reply;
+        char text[CURL_ERROR_SIZE]; /* libcurl's words on a failure */
+        bool is_stale, is_retried;
+        ResolveStatus why_stale;
+        uint64_t max_reply;
+} HttpRun;
+
+/* -- the handle -------------------------------------------------------------------------------- */
+
+static void header_list_free(struct curl_slist *l) {
+        for (struct curl_slist *i = l; i; i = i->next)
+                explicit_bzero(i->data, strlen(i->data));
+        curl_slist_free_all(l);
+}
+
+static int header_list_append(struct curl_slist **l, const char *header) {
+        struct curl_slist *longer = curl_slist_append(*l, header);
+
+        if (!longer)
+                return -ENOMEM;
+        *l = longer;
+        return 0;
+}
+
+static int header_list_append_secret(struct curl_slist **l, const HeaderCredential *h) {
+        char *text;
+        int r;
+
+        r = asprintf(&text, "%s: %s", h->header, h->credential.secret);
+        if (r < 0)
+                return -ENOMEM;
+        r = header_list_append(l, text);
+        explicit_bzero(text, strlen(text));
+        free(text);
+        return r;
+}
+
+static int header_list_make(const HttpSettings *s, struct curl_slist **ret) {
+        int r;
+
+        STRV_FOREACH(header, s->headers) {
+                r = header_list_append(ret, *header);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < s->header_credentials.n; i++) {
+                r = header_list_append_secret(ret, &s->header_credentials.items[i]);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static size_t on_head(char *bytes, size_t size, size_t n, void *userdata) {
+        HttpReply *reply = userdata;
+        size_t length = size * n;
+
+        reply->head_bytes += length;
+        if (reply->head_bytes > HTTP_HEAD_MAX)
+                return CURL_WRITEFUNC_ERROR;
+        /* The empty line ends the head; after that of a 1xx another one comes. */
+        reply->is_head_complete = length > 0 && (bytes[0] == '\r' || bytes[0] == '\n');
+        return length;
+}
+
+static size_t on_body(char *bytes _unused_, size_t size, size_t n, void *userdata) {
+        HttpRun *r = userdata;
+        size_t length = size * n;
+
+        if (length > r->max_reply - r->reply.body_bytes) {
+                r->reply.body_bytes = r->max_reply;
+                r->reply.is_cut = true;
+                return CURL_WRITEFUNC_ERROR;
+        }
+        r->reply.body_bytes += length;
+        return length;
+}
+
+static int on_connected(void *userdata, char *peer _unused_, char *local _unused_,
+                        int peer_port _unused_, int local_port _unused_) {
+        check_run_set_phase(userdata, "waiting for the reply");
+        return CURL_PREREQFUNC_OK;
+}
+
+/* What is the same for all checks: nothing of the environment, nothing but this one request. */
+static bool easy_set_common(CURL *easy) {
+        static const struct {
+                CURLoption option;
+                long value;
+        } longs[] = {
+                { CURLOPT_FOLLOWLOCATION, 0 },
+                { CURLOPT_NETRC, CURL_NETRC_IGNORED },
+                { CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1 },
+                { CURLOPT_HTTP09_ALLOWED, 0 },
+                { CURLOPT_DNS_CACHE_TIMEOUT, -1 },
+                { CURLOPT_SSL_VERIFYPEER, 1 },
+                { CURLOPT_SSL_VERIFYHOST, 2 },
+                { CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2 },
+                { CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SEC },
+                { CURLOPT_BUFFERSIZE, RECEIVE_BUFFER_MAX },
+        };
+        bool ok = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+                  curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
+                  curl_easy_setopt(easy, CURLOPT_USERAGENT, "vitald/" PACKAGE_VERSION) == CURLE_OK;
+
+        for (size_t i = 0; i < ELEMENTSOF(longs); i++)
+                ok = ok && curl_easy_setopt(easy, longs[i].option, longs[i].value) == CURLE_OK;
+        ok = ok && curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head) == CURLE_OK;
+        ok = ok && curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK;
+        return ok && curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected) == CURLE_OK;
+}
+
+static bool easy_set_settings(CURL *easy, const HttpSettings *s, struct curl_slist *headers) {
+        const char *key = s->client_key ? s->client_key : s->client_certificate;
+        const struct {
+                CURLoption option;
+                const char *value;
+        } texts[] = {
+                { CURLOPT_URL, s->url },
+                { CURLOPT_UNIX_SOCKET_PATH, s->unix_socket },
+                { CURLOPT_CAINFO, s->ca_certificate },
+                { CURLOPT_SSLCERT, s->client_certificate },
+                { CURLOPT_SSLKEY, s->client_key_credential.secret ? NULL : key },
+        };
+        bool ok = true;
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                if (texts[i].value)
+                        ok = ok &&
+                             curl_easy_setopt(easy, texts[i].option, texts[i].value) == CURLE_OK;
+        if (s->client_key_credential.secret) {
+                struct curl_blob blob = {
+                        .data = s->client_key_credential.secret,
+                        .len = strlen(s->client_key_credential.secret),
+                        .flags = CURL_BLOB_NOCOPY,
+                };
+
+                ok = ok && curl_easy_setopt(easy, CURLOPT_SSLKEY_BLOB, &blob) == CURLE_OK;
+        }
+        ok = ok && curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) == CURLE_OK;
+        return ok && curl_easy_setopt(easy, CURLOPT_NOBODY,
+                                      (long) (s->method == HTTP_METHOD_HEAD)) == CURLE_OK;
+}
+
+/* -- the check --------------------------------------------------------------------------------- */
+
+static int http_attach(Engine *engine, void *memory) {
+        HttpShared *shared = memory;
+        int r;
+
+        if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+                return -ENOMEM;
+        r = multi_new(engine_event(engine), CONNECTIONS_MAX, &shared->multi);
+        if (r < 0)
+                curl_global_cleanup();
+        return r;
+}
+
+static void http_detach(void *memory) {
+        HttpShared *shared = memory;
+
+        shared->multi = multi_free(shared->multi);
+        curl_global_cleanup();
+}
+
+static void http_close(Check *check) {
+        HttpInstance *i = check_instance(check);
+
+        peer_watch_drop(&i->watch);
+        curl_easy_cleanup(i->easy);
+        header_list_free(i->headers);
+        curl_slist_free_all(i->resolve);
+        memset(i, 0, sizeof(*i));
+}
+
+static int http_open(Check *check) {
+        HttpInstance *i = check_instance(check);
+        const HttpSettings *s = check_settings(check);
+        int r;
+
+        i->check = check;
+        i->closes_after_usec = USEC_INFINITY;
+        i->easy = curl_easy_init();
+        r = i->easy ? header_list_make(s, &i->headers) : -ENOMEM;
+        if (r >= 0 && (!easy_set_common(i->easy) || !easy_set_settings(i->easy, s, i->headers)))
+                r = -ENOMEM;
+        if (r < 0)
+                http_close(check);
+        return r;
+}
+
+static void on_peer_closed(void *userdata, usec_t idle_usec) {
+        HttpInstance *i = userdata;
+
+        if (idle_usec >= i->closes_after_usec)
+                return;
+        i->closed_after_usec = MAX(idle_usec, (usec_t) 1);
+        check_trigger(i->check);
+}
+
+/* What a run tells about the server's habit. */
+static void instance_learn(HttpInstance *i, const HttpRun *r, bool is_success) {
+        if (i->closed_after_usec && is_success)
+                i->closes_after_usec = i->closed_after_usec - i->closed_after_usec / 10;
+        else if (r->transfer.n_dialled == 0 && r->transfer.idle_usec > i->closes_after_usec)
+                i->closes_after_usec = USEC_INFINITY;
+        i->closed_after_usec = 0;
+}
+
+/* -- one run ----------------------------------------------------------------------------------- */
+
+static void run_finish(CheckRun *run, Result *result) {
+        HttpRun *r = check_run_data(run);
+        HttpInstance *i = check_run_instance(run);
+
+        if (r->is_stale)
+                result_note_stale(result, r->why_stale);
+        instance_learn(i, r, outcome_is_success(result->outcome));
+        check_run_finish(run, result);
+}
+
+/* libcurl keeps the errno of earlier transfers: it counts only where the text says that a system
+ * call failed. */
+static int reply_errno(const HttpRun *r, CURLcode code, long os_errno) {
+        const char *number = strstr(r->text, ", errno ");
+
+        if (r->transfer.socket_error)
+                return r->transfer.socket_error;
+        if (code == CURLE_COULDNT_CONNECT || strstr(r->text, " failure: "))
+                return (int) os_errno;
+        return number ? atoi(number + strlen(", errno ")) : 0;
+}
+
+static void reply_complete(HttpRun *r, CURL *easy, CURLcode code) {
+        HttpReply *reply = &r->reply;
+        curl_off_t retry_after_sec = 0;
+        long os_errno = 0;
+
+        reply->code = code;
+        (void) curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &reply->status);
+        (void) curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &reply->verify);
+        (void) curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_errno);
+        (void) curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_sec);
+        if (retry_after_sec > 0)
+                reply->retry_after_usec = usec_mul(USEC_PER_SEC, (uint64_t) retry_after_sec);
+        reply->text = r->text;
+        reply->error = reply_errno(r, code, os_errno);
+}
+
+/* Starts the request, or its second attempt on a new connection. */
+static int run_request(CheckRun *run, TransferHandler done) {
+        HttpRun *r = check_run_data(run);
+        HttpInstance *i = check_run_instance(run);
+        HttpShared *shared = check_shared(i->check);
+
+        r->reply = (HttpReply){ .text = "" };
+        r->text[0] = 0;
+        check_run_set_phase(run, "connecting");
+        (void) curl_easy_setopt(i->easy, CURLOPT_FRESH_CONNECT, (long) r->is_retried);
+        return multi_add(shared->multi, &r->transfer, i->easy, done, run);
+}
+
+/* A kept connection that fails is no failure of the server yet. */
+static bool run_deserves_retry(const HttpRun *r, CURLcode code) {
+        return code != CURLE_OK && code != CURLE_ABORTED_BY_CALLBACK && !r->reply.is_cut &&
+               !r->is_retried && r->transfer.n_dialled == 0 && !r->transfer.socket_error;
+}
+
+static void on_transfer_done(void *userdata, CURLcode code) {
+        CheckRun *run = userdata;
+        HttpRun *r = check_run_data(run);
+        HttpInstance *i = check_run_instance(run);
+        Result result;
+
+        if (run_deserves_retry(r, code)) {
+                r->is_retried = true;
+                if (run_request(run, on_transfer_done) >= 0)
+                        return;
+        }
+        peer_watch_drop(&i->watch);
+        (void) multi_watch(&r->transfer, &i->watch, on_peer_closed, i);
+        reply_complete(r, i->easy, code);
+        http_judge(check_run_settings(run), &r->reply, &result);
+        run_finish(run, &result);
+}
+
+/* "HOST:PORT:ADDRESS,ADDRESS": libcurl takes the addresses as its own finding. */
+static int instance_set_addresses(HttpInstance *i, const Address *server,
+                                  const ResolverAnswer *answer) {
+        _cleanup_strbuf_ StrBuf b = {};
+        char ip[IP_TEXT_MAX];
+
+        strbuf_printf(&b, "%s:%u:", server->name, (unsigned) server->port);
+        for (size_t n = 0; n < answer->n_addresses; n++)
+                strbuf_printf(&b, "%s%s", n > 0 ? "," : "", ip_format(ip, &answer->addresses[n]));
+        if (b.failed)
+                return -ENOMEM;
+        if (!i->resolve || !str_equal(i->resolve->data, b.text)) {
+                (void) curl_easy_setopt(i->easy, CURLOPT_RESOLVE, NULL);
+                curl_slist_free_all(i->resolve);
+                i->resolve = curl_slist_append(NULL, b.text);
+        }
+        /* Each time: libcurl looks at the list once. */
+        if (!i->resolve || curl_easy_setopt(i->easy, CURLOPT_RESOLVE, i->resolve) != CURLE_OK)
+                return -ENOMEM;
+        return 0;
+}
+
+static void on_resolved(void *userdata, const ResolverAnswer *answer) {
+        CheckRun *run = userdata;
+        HttpRun *r = check_run_data(run);
+        const HttpSettings *s = check_run_settings(run);
+        Result result;
+        int error;
+
+        r->query = NULL;
+        if (answer->n_addresses == 0) {
+                result_resolve(&result, s->server.name, answer->status);
+                run_finish(run, &result);
+                return;
+        }
+        r->is_stale = answer->is_stale;
+        r->why_stale = answer->status;
+        error = instance_set_addresses(check_run_instance(run), &s->server, answer);
+        if (error >= 0)
+                error = run_request(run, on_transfer_done);
+        if (error >= 0)
+                return;
+        result_errno(&result, error, "Cannot start the request");
+        run_finish(run, &result);
+}
+
+/* What belongs to this run, or may change on a reload. */
+static void run_prepare(CheckRun *run) {
+        HttpRun *r = check_run_data(run);
+        HttpInstance *i = check_run_instance(run);
+        const CheckConfig *c = check_config(i->check);
+        const HttpSettings *s = check_run_settings(run);
+        long age_sec = (long) MIN(c->connection_max_age_usec / USEC_PER_SEC, (usec_t) INT32_MAX);
+
+        r->max_reply = s->max_reply;
+        (void) curl_easy_setopt(i->easy, CURLOPT_HEADERDATA, &r->reply);
+        (void) curl_easy_setopt(i->easy, CURLOPT_WRITEDATA, r);
+        (void) curl_easy_setopt(i->easy, CURLOPT_PREREQDATA, run);
+        (void) curl_easy_setopt(i->easy, CURLOPT_ERRORBUFFER, r->text);
+        /* The deadline is the engine's; this one makes libcurl try the next address in time. */
+        (void) curl_easy_setopt(i->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                                (long) MIN(c->timeout_usec / USEC_PER_MSEC, (usec_t) INT32_MAX));
+        (void) curl_easy_setopt(i->easy, CURLOPT_MAXLIFETIME_CONN, age_sec);
+        (void) curl_easy_setopt(i->easy, CURLOPT_MAXAGE_CONN, age_sec);
+        (void) curl_easy_setopt(i->easy, CURLOPT_FORBID_REUSE, (long) (age_sec == 0));
+}
+
+static int http_start(CheckRun *run) {
+        HttpRun *r = check_run_data(run);
+        const HttpSettings *s = check_run_settings(run);
+        Engine *engine = check_engine(check_run_check(run));
+
+        run_prepare(run);
+        if (s->unix_socket || s->server.kind == ADDRESS_IP)
+                return run_request(run, on_transfer_done);
+        check_run_set_phase(run, "resolving the host name");
+        return resolver_query(engine_resolver(engine), s->server.name, on_resolved, run, &r->query);
+}
+
+static void http_stop(CheckRun *run) {
+        HttpRun *r = check_run_data(run);
+
+        r->query = resolver_query_free(r->query);
+        multi_remove(&r->transfer);
+}
+
+/* -- tables ------------------------------------------------------------------------------------ */
+
+static const char *const method_words[] = {
+        [HTTP_METHOD_GET] = "GET",
+        [HTTP_METHOD_HEAD] = "HEAD",
+        NULL,
+};
+
+static const Option http_options[] = {
+        { "URL", &option_string, offsetof(HttpSettings, url), .flags = OPTION_REQUIRED },
+        { "Method", &option_word, offsetof(HttpSettings, method), "GET", .words = method_words },
+        { "Header", &option_strv, offsetof(HttpSettings, headers) },
+        { "HeaderCredential", &option_header_credential,
+          offsetof(HttpSettings, header_credentials) },
+        { "ExpectStatus", &option_status_set, offsetof(HttpSettings, expect_status), "200-299" },
+        { "CACertificate", &option_path, offsetof(HttpSettings, ca_certificate) },
+        { "ClientCertificate", &option_path, offsetof(HttpSettings, client_certificate) },
+        { "ClientKey", &option_path, offsetof(HttpSettings, client_key) },
+        { "ClientKeyCredential", &option_credential,
+          offsetof(HttpSettings, client_key_credential) },
+        { "UnixSocket", &option_path, offsetof(HttpSettings, unix_socket) },
+        { "MaxReply", &option_size, offsetof(HttpSettings, max_reply), "64K", 1, REPLY_MAX_BYTES },
+};
+
+const CheckDriver http_driver = {
+        .type = {
+                .name = "http",
+                .timeout_usec = 3 * USEC_PER_SEC,
+                .schema = SCHEMA(http_options),
+                .settings_size = sizeof(HttpSettings),
+                .validate = http_settings_validate,
+                .describe = http_settings_describe,
+        },
+        .shared_size = sizeof(HttpShared),
+        .attach = http_attach,
+        .detach = http_detach,
+        .instance_size = sizeof(HttpInstance),
+        .open = http_open,
+        .close = http_close,
+        .run_size = sizeof(HttpRun),
+        .start = http_start,
+        .stop = http_stop,
+};

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+#include "check/http-verdict.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/text.h"
+
+/* A server may ask for a pause, but not for ever. */
+#define RETRY_AFTER_MAX_USEC USEC_PER_HOUR
+
+/* X509_V_ERR_* of OpenSSL, whose numbers do not change. */
+enum {
+        VERIFY_NOT_YET_VALID = 9,
+        VERIFY_EXPIRED = 10,
+        VERIFY_SELF_SIGNED = 18,
+        VERIFY_SELF_SIGNED_CHAIN = 19,
+        VERIFY_ISSUER_UNKNOWN_LOCALLY = 20,
+        VERIFY_UNVERIFIED_LEAF = 21,
+        VERIFY_ISSUER_UNKNOWN = 2,
+        VERIFY_REVOKED = 23,
+        VERIFY_PURPOSE = 26,
+        VERIFY_HOST_MISMATCH = 62,
+        VERIFY_ADDRESS_MISMATCH = 64,
+        VERIFY_KEY_TOO_SMALL = 66,
+        VERIFY_CA_KEY_TOO_SMALL = 67,
+        VERIFY_DIGEST_TOO_WEAK = 68,
+};
+
+static const struct {
+        long verify;
+        const char *detail;
+} verify_details[] = {
+        { VERIFY_NOT_YET_VALID, "not-yet-valid" },
+        { VERIFY_EXPIRED, "expired" },
+        { VERIFY_SELF_SIGNED, "self-signed" },
+        { VERIFY_SELF_SIGNED_CHAIN, "untrusted" },
+        { VERIFY_ISSUER_UNKNOWN_LOCALLY, "untrusted" },
+        { VERIFY_UNVERIFIED_LEAF, "untrusted" },
+        { VERIFY_ISSUER_UNKNOWN, "untrusted" },
+        { VERIFY_REVOKED, "revoked" },
+        { VERIFY_PURPOSE, "purpose" },
+        { VERIFY_HOST_MISMATCH, "name" },
+        { VERIFY_ADDRESS_MISMATCH, "name" },
+        { VERIFY_KEY_TOO_SMALL, "weak" },
+        { VERIFY_CA_KEY_TOO_SMALL, "weak" },
+        { VERIFY_DIGEST_TOO_WEAK, "weak" },
+};
+
+/* What OpenSSL says during a handshake, as libcurl passes it on. */
+static const struct {
+        const char *words, *detail;
+} handshake_details[] = {
+        { "wrong version number", "plaintext" },
+        { "packet length too long", "plaintext" },
+        { "http request", "plaintext" },
+        { "protocol version", "version" },
+        { "unsupported protocol", "version" },
+        { "certificate required", "client-certificate" },
+        { "bad certificate", "client-certificate" },
+        { "certificate unknown", "client-certificate" },
+        { "unknown ca", "client-certificate" },
+        { "key too small", "weak" },
+        { "dh key too small", "weak" },
+        { "unrecognized name", "name" },
+        { "subject name", "name" },
+};
+
+static const char *verify_detail(const HttpReply *reply) {
+        for (size_t i = 0; i < ELEMENTSOF(verify_details); i++)
+                if (verify_details[i].verify == reply->verify)
+                        return verify_details[i].detail;
+        /* The chain was good, so it was libcurl's own comparison of the name. */
+        return reply->verify == 0 ? "name" : "certificate";
+}
+
+static const char *handshake_detail(const HttpReply *reply) {
+        for (size_t i = 0; i < ELEMENTSOF(handshake_details); i++)
+                if (strcasestr(reply->text, handshake_details[i].words))
+                        return handshake_details[i].detail;
+        return NULL;
+}
+
+/* libcurl's words, or its general ones. */
+static const char *reply_text(const HttpReply *reply) {
+        return reply->text[0] ? reply->text : curl_easy_strerror(reply->code);
+}
+
+static uint64_t reply_bytes(const HttpReply *reply) {
+        return reply->head_bytes + reply->body_bytes;
+}
+
+/* -- one judge for each way to fail -------------------------------------------------------------
+ */
+
+static void judge_tls(const HttpSettings *s _unused_, const HttpReply *reply, Result *ret) {
+        const char *detail = reply->code == CURLE_PEER_FAILED_VERIFICATION
+                                     ? verify_detail(reply)
+                                     : handshake_detail(reply);
+
+        result_fail(ret, REASON_TLS, "%s", reply_text(reply));
+        result_set_detail(ret, detail ? detail : "handshake");
+}
+
+static void judge_connect(const HttpSettings *s, const HttpReply *reply, Result *ret) {
+        char address[ADDRESS_TEXT_MAX];
+
+        if (reply->error == 0)
+                result_fail(ret, REASON_UNREACHABLE, "%s", reply_text(reply));
+        else
+                result_errno(ret, reply->error, "%s",
+                             s->unix_socket ? s->unix_socket : address_format(address, &s->server));
+}
+
+/* The connection broke while it was in use. */
+static void judge_broken(const HttpSettings *s, const HttpReply *reply, Result *ret) {
+        if (s->is_tls && handshake_detail(reply))
+                judge_tls(s, reply, ret);
+        else if (reply->error == ECONNRESET || reply->error == EPIPE)
+                result_fail(ret, REASON_RESET, "Connection reset after %" PRIu64 " bytes",
+                            reply_bytes(reply));
+        else if (reply->error)
+                result_errno(ret, reply->error, "After %" PRIu64 " bytes", reply_bytes(reply));
+        else if (s->is_tls && strstr(reply->text, "SSL_"))
+                judge_tls(s, reply, ret);
+        else
+                result_fail(ret, REASON_PROTOCOL, "%s", reply_text(reply));
+}
+
+static void judge_truncated(const HttpSettings *s _unused_, const HttpReply *reply, Result *ret) {
+        if (reply_bytes(reply) == 0)
+                result_fail(ret, REASON_TRUNCATED, "Connection closed without a reply");
+        else
+                result_fail(ret, REASON_TRUNCATED,
+                            "Connection closed after %" PRIu64 " bytes, before the reply's end",
+                            reply_bytes(reply));
+}
+
+static void judge_write(const HttpSettings *s _unused_, const HttpReply *reply, Result *ret) {
+        if (reply->head_bytes > HTTP_HEAD_MAX)
+                result_fail(ret, REASON_PROTOCOL, "The reply's head is longer than %d bytes",
+                            HTTP_HEAD_MAX);
+        else
+                result_error(ret, REASON_RESOURCE, "%s", reply_text(reply));
+}
+
+static void judge_timeout(const HttpSettings *s _unused_, const HttpReply *reply, Result *ret) {
+        result_fail(ret, REASON_TIMEOUT, "%s", reply_text(reply));
+}
+
+static void judge_protocol(const HttpSettings *s _unused_, const HttpReply *reply, Result *ret) {
+        result_fail(ret, REASON_PROTOCOL, "%s", reply_text(reply));
+}
+
+static void judge_configuration(const HttpSettings *s _unused_, const HttpReply *reply,
+                                Result *ret) {
+        result_error(ret, REASON_CONFIGURATION, "%s", reply_text(reply));
+}
+
+static void judge_resource(const HttpSettings *s _unused_, const HttpReply *reply, Result *ret) {
+        result_error(ret, REASON_RESOURCE, "%s", reply_text(reply));
+}
+
+static const struct {
+        CURLcode code;
+        void (*judge)(const HttpSettings *s, const HttpReply *reply, Result *ret);
+} judges[] = {
+        { CURLE_COULDNT_CONNECT, judge_connect },
+        { CURLE_INTERFACE_FAILED, judge_connect },
+        { CURLE_OPERATION_TIMEDOUT, judge_timeout },
+        { CURLE_RECV_ERROR, judge_broken },
+        { CURLE_SEND_ERROR, judge_broken },
+        { CURLE_GOT_NOTHING, judge_truncated },
+        { CURLE_PARTIAL_FILE, judge_truncated },
+        { CURLE_WRITE_ERROR, judge_write },
+        { CURLE_PEER_FAILED_VERIFICATION, judge_tls },
+        { CURLE_SSL_CONNECT_ERROR, judge_tls },
+        { CURLE_SSL_ISSUER_ERROR, judge_tls },
+        { CURLE_SSL_CERTPROBLEM, judge_configuration },
+        { CURLE_SSL_CIPHER, judge_configuration },
+        { CURLE_SSL_CACERT_BADFILE, judge_configuration },
+        { CURLE_URL_MALFORMAT, judge_configuration },
+        { CURLE_OUT_OF_MEMORY, judge_resource },
+        { CURLE_ABORTED_BY_CALLBACK, judge_resource },
+        { CURLE_FAILED_INIT, judge_resource },
+};
+
+/* -- entry point ------------------------------------------------------------------------------- */
+
+/* A whole answer: the status decides. */
+static void judge_status(const HttpSettings *s, const HttpReply *reply, Result *ret) {
+        const char *from = s->server.kind == ADDRESS_NAME ? s->server.name : NULL;
+        char address[ADDRESS_TEXT_MAX], code[8];
+
+        if (!from)
+                from = address_format(address, &s->server);
+        if (status_set_has(&s->expect_status, reply->status))
+                result_pass(ret, "HTTP %ld", reply->status);
+        else {
+                result_fail(ret, REASON_STATUS, "HTTP %ld from %s", reply->status, from);
+                snprintf(code, sizeof(code), "%ld", reply->status);
+                result_set_detail(ret, code);
+        }
+        ret->retry_after_usec = MIN(reply->retry_after_usec, RETRY_AFTER_MAX_USEC);
+        result_add_value(ret, "body", (double) reply->body_bytes, "bytes");
+}
+
+void http_judge(const HttpSettings *s, const HttpReply *reply, Result *ret) {
+        if (reply->code == CURLE_OK || (reply->code == CURLE_WRITE_ERROR && reply->is_cut)) {
+                if (reply->is_head_complete)
+                        judge_status(s, reply, ret);
+                else
+                        judge_truncated(s, reply, ret);
+                return;
+        }
+        for (size_t i = 0; i < ELEMENTSOF(judges); i++)
+                if (judges[i].code == reply->code) {
+                        judges[i].judge(s, reply, ret);
+                        return;
+                }
+        judge_protocol(s, reply, ret);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What an HTTP transfer means for its check: libcurl's findings in, a result out. Pure. */
+
+#include <curl/curl.h>
+
+#include "check/http-settings.h"
+
+#define HTTP_HEAD_MAX 65536 /* bytes of all heads of one reply together */
+
+/* What is known when a transfer is over. */
+typedef struct HttpReply {
+        CURLcode code;
+        long status;      /* 0: no status line came */
+        long verify;      /* OpenSSL's verdict on the certificate, X509_V_*; 0: none */
+        int error;        /* errno of what failed, 0: none known */
+        const char *text; /* borrowed: libcurl's words, "" for none; not trusted */
+        usec_t retry_after_usec;
+        uint64_t head_bytes, body_bytes;
+        bool is_head_complete;
+        bool is_cut; /* the body is longer than MaxReply=, the rest was not read */
+} HttpReply;
+
+/* Writes the result. Latency is left to the engine. */
+void http_judge(const HttpSettings *s, const HttpReply *reply, Result *ret);
