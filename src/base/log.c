@@ -58,6 +58,10 @@ const char *log_level_name(int level) {
         return level_names[level];
 }
 
+const char *log_target_name(void) {
+        return journal_fd >= 0 ? "journal" : "console";
+}
+
 uint64_t log_dropped(void) {
         return dropped;
 }

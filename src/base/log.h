@@ -21,6 +21,9 @@ int log_get_level(void);
 int log_level_parse(const char *s, int *ret);
 const char *log_level_name(int level);
 
+/* Where messages go: "journal" or "console". */
+const char *log_target_name(void);
+
 /* How many messages were dropped so far because the receiver was stuck. */
 uint64_t log_dropped(void);
 

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Who may change things: root; on the user bus and the private socket also the daemon's own user.
+ * The one gate for every member that changes something. Asynchronous, because who a caller on the
+ * bus is must be asked of the bus, and that must not stop the loop. */
+
+#include "model/state.h"
+#include "output/bus-link.h"
+
+#define BUS_QUERIES_MAX            16 /* callers being looked up at once, on one link */
+#define BUS_QUERIES_PER_CALLER_MAX 4
+#define BUS_CALLERS_MAX            32 /* remembered; more than can be looked up at once */
+
+/* 1: go on; who is then the caller as others are to be told, "root" or "uid 1000". 0: not known
+ * yet; the handler returns 1, and the message comes again from the start. Negative errno: refused,
+ * the error is set. action: "org.vitald1.drain". */
+int bus_authorize(BusLink *l, sd_bus_message *m, const char *action, char who[static WHO_MAX],
+                  sd_bus_error *error);
+
+/* Ends all look-ups of a link that goes. */
+void bus_authorize_done(BusLink *l);
