@@ -16,8 +16,8 @@
 #include "base/address.h"
 #include "base/clock.h"
 
-#define RESOLVER_ADDRESSES_MAX  16 /* per name; what a server sends beyond is dropped */
-#define RESOLVER_LOOKUPS_MAX    64 /* in flight at once; further names wait for their turn */
+#define RESOLVER_ADDRESSES_MAX  16  /* per name; what a server sends beyond is dropped */
+#define RESOLVER_LOOKUPS_MAX    256 /* in flight at once; further names wait for their turn */
 #define RESOLVER_NAMES_MAX      1024
 #define RESOLVER_QUERIES_MAX    16384
 #define RESOLVER_FRESH_MAX_USEC (10 * USEC_PER_SEC)
