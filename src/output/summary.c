@@ -140,7 +140,8 @@ static void summary_append(StrBuf *b, const Snapshot *s, usec_t now) {
         } else
                 append_degraded(b, s);
         if (s->reload_error)
-                strbuf_printf(b, "; reload refused: %s", s->reload_error);
+                strbuf_printf(b, "; reload refused: %.*s", (int) strcspn(s->reload_error, "\n"),
+                              s->reload_error);
 }
 
 const char *summary_format(char buf[static SUMMARY_MAX], const Snapshot *s, usec_t now_boottime) {

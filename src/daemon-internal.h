@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What daemon.c (the parts and the way through them) and daemon-control.c (requests from outside)
+ * share. */
+
+#include "base/list.h"
+#include "check/engine.h"
+#include "daemon.h"
+#include "listen.h"
+#include "loop-lag.h"
+#include "model/control.h"
+#include "output/bus.h"
+#include "output/http-routes.h"
+#include "output/http-server.h"
+#include "output/journal.h"
+#include "output/notify.h"
+#include "output/publisher.h"
+#include "output/watchdog.h"
+
+typedef struct Daemon {
+        const DaemonOptions *options; /* borrowed */
+        sd_event *event;              /* owned reference */
+        State *state;                 /* owned: what the next snapshot is made of */
+        Engine *engine;               /* owned */
+        Publisher *publisher;         /* owned */
+        Notify *notify;               /* owned */
+        Watchdog *watchdog;           /* owned */
+        HttpRoutes *routes;           /* owned */
+        HttpServer *http;             /* owned */
+        Bus *bus;                     /* owned */
+        char **listening;             /* owned: texts of the HTTP listeners */
+        LoopLag lag;
+        BusContext bus_context;
+        Control control;
+
+        sd_event_source *turn;         /* owned: makes a snapshot of what requests changed */
+        sd_event_source *expiry;       /* owned: when the snapshot stops being true by itself */
+        sd_event_source *signals[3];   /* owned */
+        sd_event_source *reload_timer; /* owned: a reload by signal that had to wait */
+        usec_t reload_monotonic;       /* of the last one by signal */
+        bool is_stopping;
+
+        List waiters; /* of Waiter: requests whose answer is a run's end */
+} Daemon;
+
+/* Puts one event through the state. Ends the daemon when there is no memory for it. */
+void daemon_apply(Daemon *d, const Event *e);
+
+/* Makes a snapshot of the state now and publishes it. */
+void daemon_publish(Daemon *d);
+
+/* Loads the configuration again and takes it if all of it is good. ret_error is a text of the
+ * caller's, set when it is not; the current snapshot holds the effect either way. */
+int daemon_reload(Daemon *d, char **ret_error);
+
+/* Fills in d->control. */
+void daemon_control_init(Daemon *d);
+
+/* A run of this check has ended: requests that wait for it are answered with the next snapshot. */
+void daemon_note_run(Daemon *d, size_t check, uint64_t serial);
+
+/* Answers what can be answered with the current snapshot. */
+void daemon_answer_waiters(Daemon *d);
+
+/* Answers all that wait with this error: check indices are about to change, or vitald stops. */
+void daemon_fail_waiters(Daemon *d, int error, const char *text);

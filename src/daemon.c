@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "daemon-internal.h"
+#include "model/grade.h"
+
+/* Reloads by signal are this far apart at least; signals that come meanwhile make one. */
+#define RELOAD_EVERY_USEC (500 * USEC_PER_MSEC)
+
+/* How long connections may take to end after SIGTERM. */
+#define STOP_MAX_USEC USEC_PER_SEC
+
+#define TIMER_ACCURACY_USEC (5 * USEC_PER_MSEC)
+
+/* -- the way of a result ----------------------------------------------------------------------- */
+
+void daemon_apply(Daemon *d, const Event *e) {
+        int r;
+
+        r = state_apply(d->state, e, time_now());
+        if (r < 0) {
+                log_errno(LOG_ERR, r, "Cannot go on");
+                sd_event_exit(d->event, r);
+        }
+}
+
+static void daemon_arm_expiry(Daemon *d, const Snapshot *s) {
+        sd_event_source_set_time(d->expiry, s->expires_boottime);
+        sd_event_source_set_enabled(
+                d->expiry, s->expires_boottime == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+}
+
+void daemon_publish(Daemon *d) {
+        _cleanup_(snapshot_unrefp) Snapshot *s = NULL;
+
+        s = snapshot_new(d->state, publisher_current(d->publisher), time_now());
+        if (!s) {
+                log_error("Cannot go on: out of memory");
+                sd_event_exit(d->event, -ENOMEM);
+                return;
+        }
+        publisher_publish(d->publisher, s);
+        daemon_arm_expiry(d, s);
+        daemon_answer_waiters(d);
+}
+
+static bool on_result(void *userdata, size_t check, uint64_t serial, const Result *result) {
+        Daemon *d = userdata;
+        Result graded = *result;
+
+        result_grade(d->state->config->checks[check], &graded);
+        daemon_apply(d, &(Event){ .type = EVENT_RESULT, .check = check, .result = &graded });
+        daemon_note_run(d, check, serial);
+        return check_state_is_undecided(d->state->checks[check]);
+}
+
+static void on_voided(void *userdata, size_t check) {
+        daemon_apply(userdata, &(Event){ .type = EVENT_VOID, .check = check });
+}
+
+static void on_turn(void *userdata) {
+        daemon_publish(userdata);
+}
+
+static void on_stalled(void *userdata _unused_, usec_t stall_usec) {
+        char text[TIMESPAN_MAX];
+
+        log_notice("This host or vitald stood still for %s; checks that were running are run again "
+                   "and do not count as failed",
+                   timespan_format(text, stall_usec));
+}
+
+static const EngineHandler engine_handler = {
+        .result = on_result,
+        .voided = on_voided,
+        .turn = on_turn,
+        .stalled = on_stalled,
+};
+
+static int on_expiry(sd_event_source *s _unused_, usec_t usec _unused_, void *userdata) {
+        Daemon *d = userdata;
+
+        daemon_apply(d, &(Event){ .type = EVENT_TICK });
+        daemon_publish(d);
+        return 0;
+}
+
+/* -- configuration ----------------------------------------------------------------------------- */
+
+static void daemon_configure_outputs(Daemon *d, const Config *c) {
+        HttpServerLimits limits = HTTP_SERVER_LIMITS_DEFAULT;
+
+        limits.connections = (unsigned) c->http.max_connections;
+        limits.connections_per_address = (unsigned) c->http.max_connections_per_address;
+        limits.header_usec = c->http.header_timeout_usec;
+        limits.idle_usec = c->http.idle_timeout_usec;
+        http_server_set_limits(d->http, &limits);
+}
+
+static void log_diagnostics(const Config *c) {
+        for (size_t i = 0; i < c->diagnostics.n; i++)
+                log_error("%s:%u: %s", c->diagnostics.items[i].file, c->diagnostics.items[i].line,
+                          c->diagnostics.items[i].text);
+}
+
+/* Refuses a reload: the configuration in force stays, and the picture says why. */
+static int daemon_refuse_reload(Daemon *d, int error, char *text, char **ret_error) {
+        size_t n = strlen(text);
+
+        if (n > 0 && text[n - 1] == '\n')
+                text[n - 1] = 0;
+        log_error("Reload refused, the configuration in force stays: %.*s",
+                  (int) strcspn(text, "\n"), text);
+        daemon_apply(d, &(Event){ .type = EVENT_CONFIG, .reload_error = text });
+        daemon_publish(d);
+        *ret_error = text;
+        return error;
+}
+
+static int daemon_take_config(Daemon *d, Config *c) {
+        int r;
+
+        daemon_fail_waiters(d, -ECANCELED, "The configuration was reloaded before the run ended");
+        r = engine_configure(d->engine, c);
+        if (r < 0)
+                return r;
+        daemon_apply(d, &(Event){ .type = EVENT_CONFIG, .config = c });
+        daemon_configure_outputs(d, c);
+        daemon_publish(d);
+        return 0;
+}
+
+static int daemon_load_and_take(Daemon *d, char **ret_error) {
+        _cleanup_(config_unrefp) Config *c = NULL;
+        ConfigSources sources = d->options->sources;
+        char *text = NULL;
+        int r;
+
+        sources.is_reload = true;
+        r = config_load(&sources, &c);
+        if (r >= 0 && diagnostics_is_empty(&c->diagnostics))
+                r = daemon_take_config(d, c);
+        else if (r >= 0) {
+                log_diagnostics(c);
+                r = diagnostics_format(&c->diagnostics, &text);
+                if (r >= 0)
+                        return daemon_refuse_reload(d, -EBADMSG, text, ret_error);
+        }
+        if (r >= 0)
+                return 0;
+        text = strdup(strerror(-r));
+        return text ? daemon_refuse_reload(d, r, text, ret_error) : -ENOMEM;
+}
+
+int daemon_reload(Daemon *d, char **ret_error) {
+        int r;
+
+        notify_reloading(d->notify);
+        r = daemon_load_and_take(d, ret_error);
+        if (r >= 0)
+                log_info("Configuration reloaded: %zu services, %zu checks",
+                         d->state->config->n_services, d->state->config->n_checks);
+        notify_reloaded(d->notify);
+        return r;
+}
+
+/* -- signals ----------------------------------------------------------------------------------- */
+
+static void daemon_reload_by_signal(Daemon *d) {
+        _cleanup_free_ char *error = NULL;
+
+        if (d->is_stopping)
+                return;
+        d->reload_monotonic = clock_usec(CLOCK_MONOTONIC);
+        daemon_reload(d, &error);
+}
+
+static int on_reload_timer(sd_event_source *s _unused_, usec_t usec _unused_, void *userdata) {
+        daemon_reload_by_signal(userdata);
+        return 0;
+}
+
+static int on_sighup(sd_event_source *s _unused_, const struct signalfd_siginfo *si _unused_,
+                     void *userdata) {
+        Daemon *d = userdata;
+        usec_t next = usec_add(d->reload_monotonic, RELOAD_EVERY_USEC);
+
+        if (d->reload_monotonic == 0 || clock_usec(CLOCK_MONOTONIC) >= next) {
+                daemon_reload_by_signal(d);
+                return 0;
+        }
+        sd_event_source_set_time(d->reload_timer, next);
+        sd_event_source_set_enabled(d->reload_timer, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+static int on_stop_timer(sd_event_source *s, usec_t usec _unused_, void *userdata _unused_) {
+        sd_event_exit(sd_event_source_get_event(s), 0);
+        return 0;
+}
+
+static void on_http_stopped(void *userdata) {
+        Daemon *d = userdata;
+
+        sd_event_exit(d->event, 0);
+}
+
+/* Answers in flight are finished; the listeners stay with systemd. */
+static int on_sigterm(sd_event_source *s _unused_, const struct signalfd_siginfo *si _unused_,
+                      void *userdata) {
+        Daemon *d = userdata;
+
+        if (d->is_stopping)
+                return 0;
+        d->is_stopping = true;
+        log_info("Stopping");
+        notify_stopping(d->notify);
+        sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, STOP_MAX_USEC,
+                                   TIMER_ACCURACY_USEC, on_stop_timer, NULL);
+        http_server_stop(d->http, on_http_stopped, d);
+        return 0;
+}
+
+static int daemon_watch_signals(Daemon *d) {
+        static const struct {
+                int signal;
+                sd_event_signal_handler_t handler;
+        } signals[] = {
+                { SIGTERM, on_sigterm },
+                { SIGINT, on_sigterm },
+                { SIGHUP, on_sighup },
+        };
+        int r;
+
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++) {
+                r = sd_event_add_signal(d->event, &d->signals[i], signals[i].signal,
+                                        signals[i].handler, d);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* -- the watchdog's question ------------------------------------------------------------------- */
+
+static void on_kick(void *userdata) {
+        Daemon *d = userdata;
+
+        engine_kick(d->engine);
+        http_server_kick(d->http);
+}
+
+static const char *on_stuck(void *userdata) {
+        Daemon *d = userdata;
+        const char *overdue;
+
+        if (!engine_has_progressed(d->engine))
+                return "the check engine";
+        if (!http_server_has_progressed(d->http))
+                return "the HTTP server";
+        overdue = engine_overdue(d->engine);
+        return overdue;
+}
+
+static const WatchdogHandler watchdog_handler = {
+        .kick = on_kick,
+        .stuck = on_stuck,
+};
+
+/* -- parts ------------------------------------------------------------------------------------- */
+
+static usec_t on_next_run(void *userdata, size_t check) {
+        Daemon *d = userdata;
+
+        return engine_next_run_usec(d->engine, check);
+}
+
+static char *const *on_listening(void *userdata) {
+        Daemon *d = userdata;
+
+        return d->listening;
+}
+
+static int daemon_add_timers(Daemon *d) {
+        int r;
+
+        r = sd_event_add_time(d->event, &d->expiry, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_USEC,
+                              on_expiry, d);
+        if (r < 0)
+                return r;
+        sd_event_source_set_enabled(d->expiry, SD_EVENT_OFF);
+        r = sd_event_add_time(d->event, &d->reload_timer, CLOCK_MONOTONIC, 0, TIMER_ACCURACY_USEC,
+                              on_reload_timer, d);
+        if (r < 0)
+                return r;
+        sd_event_source_set_enabled(d->reload_timer, SD_EVENT_OFF);
+        return 0;
+}
+
+/* Loads what is there; a bad file makes its service not ready and nothing else. */
+static int daemon_load_first(Daemon *d) {
+        _cleanup_(config_unrefp) Config *c = NULL;
+        int r;
+
+        r = config_load(&d->options->sources, &c);
+        if (r < 0)
+                return log_errno(LOG_ERR, r, "Cannot load the configuration");
+        log_diagnostics(c);
+        d->state = state_new(c, time_now());
+        return d->state ? 0 : -ENOMEM;
+}
+
+static int daemon_start_http(Daemon *d) {
+        _cleanup_(listen_sockets_done) ListenSockets l = {};
+        char *const *addresses =
+                d->options->listen ? d->options->listen : d->state->config->http.listen;
+        int r;
+
+        r = listen_sockets_open(addresses, &l);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < l.n; i++) {
+                r = strv_append(&d->listening, l.items[i].text);
+                if (r < 0)
+                        return r;
+                r = http_server_listen(d->http, l.items[i].fd, l.items[i].is_trusted);
+                if (r < 0)
+                        return log_errno(LOG_ERR, r, "Cannot serve HTTP on %s", l.items[i].text);
+                l.items[i].fd = -1;
+                log_info("Listening on %s%s", l.items[i].text,
+                         l.are_passed ? " (passed by systemd)" : "");
+        }
+        return 0;
+}
+
+/* In the order in which a snapshot goes through them: those that push to the service manager first.
+ */
+static int daemon_make_outputs(Daemon *d) {
+        int r;
+
+        r = notify_new(d->event, d->publisher, &d->notify);
+        if (r < 0)
+                return r;
+        r = journal_subscribe(d->publisher);
+        if (r < 0)
+                return r;
+        r = http_routes_new(d->publisher, &d->routes);
+        if (r < 0)
+                return r;
+        r = http_server_new(d->event, &HTTP_SERVER_LIMITS_DEFAULT, http_routes_handle, d->routes,
+                            &d->http);
+        if (r < 0)
+                return r;
+        return watchdog_new(d->event, d->publisher, d->notify, d->options->runtime_directory,
+                            &watchdog_handler, d, &d->watchdog);
+}
+
+static int daemon_start(Daemon *d) {
+        int r;
+
+        r = daemon_make_outputs(d);
+        if (r < 0)
+                return log_errno(LOG_ERR, r, "Cannot set up the outputs");
+        daemon_configure_outputs(d, d->state->config);
+        daemon_publish(d);
+        r = daemon_start_http(d);
+        if (r < 0)
+                return r;
+        d->bus_context = (BusContext){
+                .publisher = d->publisher,
+                .control = &d->control,
+                .next_run = on_next_run,
+                .listening = on_listening,
+                .userdata = d,
+        };
+        r = bus_new(d->event, &d->bus_context, d->options->bus, d->options->runtime_directory,
+                    &d->bus);
+        if (r < 0)
+                return log_errno(LOG_ERR, r, "Cannot set up D-Bus");
+        r = engine_configure(d->engine, d->state->config);
+        if (r < 0)
+                return log_errno(LOG_ERR, r, "Cannot set up the checks");
+        notify_listening(d->notify, d->state->config->daemon.notify_ready);
+        return 0;
+}
+
+static void daemon_done(Daemon *d) {
+        /* The bus and the routes read the snapshot, the engine's checks hold the configuration. */
+        daemon_fail_waiters(d, -ESHUTDOWN, "vitald is stopping");
+        bus_free(d->bus);
+        watchdog_free(d->watchdog);
+        http_server_free(d->http);
+        http_routes_free(d->routes);
+        engine_free(d->engine);
+        notify_free(d->notify);
+        publisher_free(d->publisher);
+        state_free(d->state);
+        strv_free(d->listening);
+        sd_event_source_disable_unref(d->expiry);
+        sd_event_source_disable_unref(d->reload_timer);
+        for (size_t i = 0; i < ELEMENTSOF(d->signals); i++)
+                sd_event_source_disable_unref(d->signals[i]);
+        sd_event_unref(d->event);
+}
+
+static int daemon_init(Daemon *d, const DaemonOptions *options) {
+        int r;
+
+        d->options = options;
+        daemon_control_init(d);
+        r = sd_event_new(&d->event);
+        if (r < 0)
+                return log_errno(LOG_ERR, r, "Cannot make an event loop");
+        d->publisher = publisher_new();
+        if (!d->publisher)
+                return -ENOMEM;
+        r = daemon_watch_signals(d);
+        if (r < 0)
+                return log_errno(LOG_ERR, r, "Cannot watch signals");
+        r = daemon_add_timers(d);
+        if (r < 0)
+                return log_errno(LOG_ERR, r, "Cannot set up timers");
+        r = engine_new(d->event, &engine_handler, d, &d->engine);
+        if (r < 0)
+                return log_errno(LOG_ERR, r, "Cannot set up the check engine");
+        return daemon_load_first(d);
+}
+
+int daemon_run(const DaemonOptions *options) {
+        _cleanup_(daemon_done) Daemon d = {};
+        int r;
+
+        r = daemon_init(&d, options);
+        if (r < 0)
+                return r;
+        r = daemon_start(&d);
+        if (r < 0)
+                return r;
+        return loop_run(d.event, &d.lag);
+}

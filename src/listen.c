@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+#include "listen.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/text.h"
+
+#define BACKLOG          1024
+#define UNIX_SOCKET_MODE 0660
+
+static const char *const default_addresses[] = { "127.0.0.1:9911", "[::1]:9911", NULL };
+
+void listen_sockets_done(ListenSockets *l) {
+        for (size_t i = 0; i < l->n; i++)
+                fd_close(l->items[i].fd);
+        free(l->items);
+        *l = (ListenSockets){};
+}
+
+static int listen_sockets_add(ListenSockets *l, int fd, const Address *address) {
+        ListenSocket *items = reallocarray(l->items, l->n + 1, sizeof(ListenSocket));
+
+        if (!items)
+                return -ENOMEM;
+        l->items = items;
+        items[l->n] = (ListenSocket){
+                .fd = fd,
+                .is_trusted = address->kind == ADDRESS_UNIX,
+                .is_loopback = address_is_local(address),
+        };
+        if (address->kind == ADDRESS_IP &&
+            (address->ip.family == AF_INET ? address->ip.in4.s_addr == INADDR_ANY
+                                           : IN6_IS_ADDR_UNSPECIFIED(&address->ip.in6)))
+                items[l->n].is_loopback = false;
+        address_format(items[l->n].text, address);
+        l->n++;
+        return 0;
+}
+
+/* -- sockets of our own ------------------------------------------------------------------------ */
+
+/* A socket file that nobody listens on any more is in the way of bind(2). */
+static void unlink_if_stale(const SockAddr *sa, socklen_t length) {
+        _cleanup_fd_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        if (fd >= 0 && connect(fd, &sa->sa, length) < 0 && errno == ECONNREFUSED)
+                unlink(sa->un.sun_path);
+}
+
+static int bind_and_listen(const Address *address, int *ret) {
+        _cleanup_fd_ int fd = -1;
+        const int yes = 1;
+        socklen_t length;
+        SockAddr sa;
+        int r;
+
+        r = address_sockaddr(address, &sa, &length);
+        if (r < 0)
+                return r;
+        fd = socket(sa.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return -errno;
+        if (address->kind == ADDRESS_UNIX)
+                unlink_if_stale(&sa, length);
+        else {
+                setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+                if (sa.sa.sa_family == AF_INET6)
+                        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof(yes));
+        }
+        if (bind(fd, &sa.sa, length) < 0)
+                return -errno;
+        if (address->kind == ADDRESS_UNIX && chmod(sa.un.sun_path, UNIX_SOCKET_MODE) < 0)
+                return -errno;
+        if (listen(fd, BACKLOG) < 0)
+                return -errno;
+        *ret = TAKE_FD(fd);
+        return 0;
+}
+
+static int open_one(ListenSockets *l, const char *text) {
+        _cleanup_fd_ int fd = -1;
+        const char *error;
+        Address address;
+        int r;
+
+        r = address_parse(text, 0, &address, &error);
+        if (r < 0) {
+                log_error("Cannot listen on %s: %s", text, error);
+                return r;
+        }
+        r = bind_and_listen(&address, &fd);
+        if (r == -EDESTADDRREQ) {
+                log_error("Cannot listen on %s: write a numeric address such as 127.0.0.1:9911",
+                          text);
+                return -EINVAL;
+        }
+        if (r < 0)
+                return log_errno(LOG_ERR, r, "Cannot listen on %s", text);
+        r = listen_sockets_add(l, fd, &address);
+        if (r >= 0)
+                TAKE_FD(fd);
+        return r;
+}
+
+/* All that are asked for must be had. */
+static int open_all(ListenSockets *l, char *const *addresses) {
+        int r;
+
+        STRV_FOREACH(i, addresses) {
+                r = open_one(l, *i);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Of the defaults one is enough: a host may have no IPv6. */
+static int open_defaults(ListenSockets *l) {
+        int r = 0, error = 0;
+
+        for (size_t i = 0; default_addresses[i]; i++) {
+                r = open_one(l, default_addresses[i]);
+                if (r < 0)
+                        error = r;
+        }
+        return l->n > 0 ? 0 : error;
+}
+
+/* -- sockets passed by systemd ----------------------------------------------------------------- */
+
+static int address_of_socket(int fd, Address *ret) {
+        SockAddr sa = {};
+        socklen_t length = sizeof(sa);
+
+        if (getsockname(fd, &sa.sa, &length) < 0)
+                return -errno;
+        *ret = (Address){};
+        switch (sa.sa.sa_family) {
+        case AF_UNIX:
+                ret->kind = ADDRESS_UNIX;
+                snprintf(ret->name, sizeof(ret->name), "%.*s", (int) sizeof(sa.un.sun_path),
+                         sa.un.sun_path[0] ? sa.un.sun_path : "(abstract)");
+                return 0;
+        case AF_INET:
+                ret->kind = ADDRESS_IP;
+                ret->port = ntohs(sa.in4.sin_port);
+                ret->ip.family = AF_INET;
+                ret->ip.in4 = sa.in4.sin_addr;
+                return 0;
+        case AF_INET6:
+                ret->kind = ADDRESS_IP;
+                ret->port = ntohs(sa.in6.sin6_port);
+                ret->ip.family = AF_INET6;
+                ret->ip.in6 = sa.in6.sin6_addr;
+                return 0;
+        default:
+                return -EAFNOSUPPORT;
+        }
+}
+
+static bool name_is_known(const char *name) {
+        return str_equal(name, LISTEN_NAME_HTTP) || str_equal(name, LISTEN_NAME_HTTP_LOCAL) ||
+               str_equal(name, "unknown") || str_starts_with(name, "vitald");
+}
+
+/* Takes one passed socket, or closes it and says why. */
+static int take_passed(ListenSockets *l, int passed, const char *name) {
+        _cleanup_fd_ int fd = passed;
+        Address address;
+        int r;
+
+        if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0) {
+                log_error(
+                        "File descriptor %d (%s) passed by systemd is no listening stream socket, "
+                        "ignoring it; check ListenStream= and Accept=no of the socket unit",
+                        fd, name);
+                return 0;
+        }
+        if (!name_is_known(name)) {
+                log_error("A socket named %s was passed by systemd, which is not known; expected "
+                          "FileDescriptorName=%s or %s",
+                          name, LISTEN_NAME_HTTP, LISTEN_NAME_HTTP_LOCAL);
+                return 0;
+        }
+        r = address_of_socket(fd, &address);
+        if (r < 0) {
+                log_errno(LOG_ERR, r, "Cannot serve the socket named %s", name);
+                return 0;
+        }
+        r = listen_sockets_add(l, fd, &address);
+        if (r >= 0)
+                TAKE_FD(fd);
+        return r;
+}
+
+static int take_all_passed(ListenSockets *l) {
+        _cleanup_strv_ char **names = NULL;
+        int n, r;
+
+        n = sd_listen_fds_with_names(1, &names);
+        if (n < 0)
+                return log_errno(LOG_ERR, n, "Cannot take the sockets passed by systemd");
+        for (int i = 0; i < n; i++) {
+                r = take_passed(l, SD_LISTEN_FDS_START + i, names ? names[i] : "unknown");
+                if (r < 0)
+                        return r;
+        }
+        l->are_passed = n > 0;
+        if (n > 0 && l->n == 0) {
+                log_error("None of the %d sockets passed by systemd can be served", n);
+                return -ENOTSOCK;
+        }
+        return n;
+}
+
+int listen_sockets_open(char *const *addresses, ListenSockets *ret) {
+        _cleanup_(listen_sockets_done) ListenSockets l = {};
+        int r;
+
+        r = take_all_passed(&l);
+        if (r < 0)
+                return r;
+        if (r == 0)
+                r = addresses && *addresses ? open_all(&l, addresses) : open_defaults(&l);
+        if (r < 0)
+                return r;
+        *ret = l;
+        l = (ListenSockets){};
+        return 0;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#include "loop-lag.h"
+
+#include "base/log.h"
+
+/* A turn this long delays probes and is worth a line. */
+#define LAG_LOGGED_USEC (250 * USEC_PER_MSEC)
+
+static void lag_note(LoopLag *lag, usec_t began, usec_t ended) {
+        usec_t turn = usec_sub(ended, began);
+
+        if (ended >= usec_add(lag->window_began_usec, LOOP_LAG_WINDOW_USEC)) {
+                lag->before_max_usec = lag->window_max_usec;
+                lag->window_max_usec = 0;
+                lag->window_began_usec = ended;
+        }
+        lag->window_max_usec = MAX(lag->window_max_usec, turn);
+        lag->max_usec = MAX(lag->max_usec, turn);
+        if (turn >= LAG_LOGGED_USEC)
+                log_notice("One turn of the event loop took %llums",
+                           (unsigned long long) (turn / USEC_PER_MSEC));
+}
+
+int loop_run(sd_event *event, LoopLag *lag) {
+        int r, code = 0;
+
+        while (sd_event_get_state(event) != SD_EVENT_FINISHED) {
+                usec_t began = 0;
+
+                r = sd_event_prepare(event);
+                if (r == 0)
+                        r = sd_event_wait(event, UINT64_MAX);
+                if (r < 0)
+                        return r;
+                if (r == 0)
+                        continue;
+                sd_event_now(event, CLOCK_MONOTONIC, &began);
+                r = sd_event_dispatch(event);
+                if (r < 0)
+                        return r;
+                lag_note(lag, began, clock_usec(CLOCK_MONOTONIC));
+        }
+        sd_event_get_exit_code(event, &code);
+        return code;
+}
+
+usec_t loop_lag_recent_usec(const LoopLag *lag) {
+        return MAX(lag->window_max_usec, lag->before_max_usec);
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line of vitald(8). */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "check/engine.h"
+#include "daemon.h"
+#include "probe-url.h"
+
+typedef enum Mode { MODE_DAEMON, MODE_VERIFY, MODE_PROBE } Mode;
+
+typedef struct Arguments {
+        Mode mode;
+        const char *root;              /* borrowed from argv */
+        const char *runtime_directory; /* borrowed from argv or the environment */
+        const char *probe_url;         /* borrowed from argv */
+        char **listen;                 /* owned */
+        BusMode bus;
+} Arguments;
+
+static void arguments_done(Arguments *a) {
+        strv_free(a->listen);
+}
+
+static void print_help(void) {
+        puts("vitald [OPTIONS...]\n\n"
+             "Runs health checks and publishes liveness, readiness and startup verdicts.\n\n"
+             "  -h --help                   Show this help\n"
+             "     --version                Show the version\n"
+             "     --root=DIR               Look for the configuration below DIR\n"
+             "     --listen=ADDRESS         Serve HTTP here if systemd passes no socket: "
+             "127.0.0.1:9911,\n"
+             "                              [::1]:9911 or /path/http.sock; may be repeated\n"
+             "     --bus=system|user|none   Which D-Bus to be on (system)\n"
+             "     --runtime-directory=DIR  Where the private socket and the lock are\n"
+             "                              ($RUNTIME_DIRECTORY, /run/vitald)\n"
+             "     --log-level=LEVEL        emerg alert crit err warning notice info debug\n"
+             "     --verify                 Check the configuration, print what is wrong, exit 78 "
+             "if\n"
+             "                              anything is\n"
+             "     --probe URL              Run one check without configuration and print its "
+             "result\n\n"
+             "See vitald(8), vitald.conf(5), vitald.services(5) and vitalctl(1).");
+}
+
+static int usage_error(const char *what, const char *value) {
+        fprintf(stderr, "vitald: %s%s%s; see vitald --help\n", what, value ? ": " : "",
+                value ? value : "");
+        return -EINVAL;
+}
+
+enum {
+        ARG_VERSION = 0x100,
+        ARG_ROOT,
+        ARG_LISTEN,
+        ARG_BUS,
+        ARG_RUNTIME_DIRECTORY,
+        ARG_LOG_LEVEL,
+        ARG_VERIFY,
+        ARG_PROBE,
+};
+
+/* One option. 1: go on; 0: all is done; negative errno. */
+static int option_apply(Arguments *a, int option) {
+        int level, r;
+
+        switch (option) {
+        case 'h':
+                print_help();
+                return 0;
+        case ARG_VERSION:
+                puts(PACKAGE_STRING);
+                return 0;
+        case ARG_ROOT:
+                a->root = optarg;
+                return 1;
+        case ARG_LISTEN:
+                r = strv_append(&a->listen, optarg);
+                return r < 0 ? r : 1;
+        case ARG_BUS:
+                r = bus_mode_from_string(optarg, &a->bus);
+                return r < 0 ? usage_error("--bus= takes system, user or none, not", optarg) : 1;
+        case ARG_RUNTIME_DIRECTORY:
+                a->runtime_directory = optarg;
+                return 1;
+        case ARG_LOG_LEVEL:
+                r = log_level_parse(optarg, &level);
+                if (r < 0)
+                        return usage_error("--log-level= takes emerg to debug, not", optarg);
+                log_set_level(level);
+                return 1;
+        case ARG_VERIFY:
+                a->mode = MODE_VERIFY;
+                return 1;
+        case ARG_PROBE:
+                a->mode = MODE_PROBE;
+                a->probe_url = optarg;
+                return 1;
+        default:
+                return -EINVAL; /* getopt has said what is wrong */
+        }
+}
+
+static int arguments_parse(Arguments *a, int argc, char *argv[]) {
+        static const struct option options[] = {
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, ARG_VERSION },
+                { "root", required_argument, NULL, ARG_ROOT },
+                { "listen", required_argument, NULL, ARG_LISTEN },
+                { "bus", required_argument, NULL, ARG_BUS },
+                { "runtime-directory", required_argument, NULL, ARG_RUNTIME_DIRECTORY },
+                { "log-level", required_argument, NULL, ARG_LOG_LEVEL },
+                { "verify", no_argument, NULL, ARG_VERIFY },
+                { "probe", required_argument, NULL, ARG_PROBE },
+                {},
+        };
+        int c, r;
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
+                r = option_apply(a, c);
+                if (r <= 0)
+                        return r;
+        }
+        if (optind < argc)
+                return usage_error("Unexpected argument", argv[optind]);
+        return 1;
+}
+
+/* -- the daemon's surroundings ----------------------------------------------------------------- */
+
+/* --runtime-directory=, what systemd made for us, or where a daemon of this user would have it. */
+static int runtime_directory_find(const Arguments *a, char buf[static 4096]) {
+        const char *e = getenv("RUNTIME_DIRECTORY"), *xdg = getenv("XDG_RUNTIME_DIR");
+        int n;
+
+        if (a->runtime_directory)
+                n = snprintf(buf, 4096, "%s", a->runtime_directory);
+        else if (!str_is_empty(e))
+                n = snprintf(buf, 4096, "%.*s", (int) strcspn(e, ":"), e);
+        else if (geteuid() == 0)
+                n = snprintf(buf, 4096, "/run/vitald");
+        else if (!str_is_empty(xdg))
+                n = snprintf(buf, 4096, "%s/vitald", xdg);
+        else
+                return usage_error("No runtime directory; give --runtime-directory=DIR", NULL);
+        if (n < 0 || n >= 4096)
+                return -ENAMETOOLONG;
+        if (mkdir(buf, 0755) < 0 && errno != EEXIST)
+                return log_errno(LOG_ERR, -errno, "Cannot make the runtime directory %s", buf);
+        return 0;
+}
+
+/* One vitald for a runtime directory. The lock lives as long as the process. */
+static int runtime_directory_lock(const char *directory, int *ret_fd) {
+        _cleanup_fd_ int fd = -1;
+        char path[4096 + 8];
+
+        snprintf(path, sizeof(path), "%s/lock", directory);
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return log_errno(LOG_ERR, -errno, "Cannot open %s", path);
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+                if (errno == EWOULDBLOCK) {
+                        log_error("Another vitald runs on %s; give this one another "
+                                  "--runtime-directory=",
+                                  directory);
+                        return -EBUSY;
+                }
+                return log_errno(LOG_ERR, -errno, "Cannot lock %s", path);
+        }
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+/* Signals that the event loop takes are blocked before any thread is there; a peer that goes away
+ * is an error of a write, not a signal; and nobody of our uid reads secrets from our memory. */
+static void process_prepare(void) {
+        struct rlimit nofile;
+        sigset_t mask;
+
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGTERM);
+        sigaddset(&mask, SIGINT);
+        sigaddset(&mask, SIGHUP);
+        sigaddset(&mask, SIGCHLD);
+        sigprocmask(SIG_BLOCK, &mask, NULL);
+        signal(SIGPIPE, SIG_IGN);
+        prctl(PR_SET_DUMPABLE, 0);
+        if (getrlimit(RLIMIT_NOFILE, &nofile) == 0 && nofile.rlim_cur < nofile.rlim_max) {
+                nofile.rlim_cur = nofile.rlim_max;
+                setrlimit(RLIMIT_NOFILE, &nofile);
+        }
+}
+
+static ConfigSources sources_of(const Arguments *a) {
+        return (ConfigSources){
+                .root = a->root,
+                .credentials_directory = getenv("CREDENTIALS_DIRECTORY"),
+                .types = check_types(),
+        };
+}
+
+static int run_daemon(const Arguments *a) {
+        char runtime_directory[4096];
+        _cleanup_fd_ int lock = -1;
+        DaemonOptions options;
+        int r;
+
+        process_prepare();
+        r = runtime_directory_find(a, runtime_directory);
+        if (r < 0)
+                return EXIT_FAILURE;
+        r = runtime_directory_lock(runtime_directory, &lock);
+        if (r < 0)
+                return EXIT_FAILURE;
+        options = (DaemonOptions){
+                .sources = sources_of(a),
+                .listen = a->listen,
+                .bus = a->bus,
+                .runtime_directory = runtime_directory,
+        };
+        return daemon_run(&options) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int run_verify(const Arguments *a) {
+        _cleanup_(config_unrefp) Config *config = NULL;
+        _cleanup_free_ char *text = NULL;
+        ConfigSources sources = sources_of(a);
+        int r;
+
+        r = config_load(&sources, &config);
+        if (r >= 0)
+                r = config_verify_format(config, &text);
+        if (r < 0) {
+                log_errno(LOG_ERR, r, "Cannot load the configuration");
+                return EXIT_FAILURE;
+        }
+        fputs(text, stderr);
+        return diagnostics_is_empty(&config->diagnostics) ? EXIT_SUCCESS : EX_CONFIG;
+}
+
+int main(int argc, char *argv[]) {
+        _cleanup_(arguments_done) Arguments arguments = { .bus = BUS_MODE_SYSTEM };
+        int r;
+
+        log_open();
+        r = arguments_parse(&arguments, argc, argv);
+        if (r < 0)
+                return EX_USAGE;
+        if (r == 0)
+                return EXIT_SUCCESS;
+        switch (arguments.mode) {
+        case MODE_DAEMON:
+                return run_daemon(&arguments);
+        case MODE_VERIFY:
+                return run_verify(&arguments);
+        case MODE_PROBE:
+                return probe_url(arguments.probe_url);
+        }
+        assert(!"not a Mode");
+        return EXIT_FAILURE;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+#include "probe-url.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sysexits.h>
+
+#include "base/strbuf.h"
+#include "base/text.h"
+#include "check/engine.h"
+#include "config/loader.h"
+
+#define EXIT_NO 3
+
+typedef struct Probing {
+        sd_event *event;
+        const Config *config;
+} Probing;
+
+static int exit_status_of(Outcome o) {
+        switch (o) {
+        case OUTCOME_PASS:
+        case OUTCOME_WARN:
+                return EXIT_SUCCESS;
+        case OUTCOME_FAIL:
+                return EXIT_NO;
+        case OUTCOME_ERROR:
+                return EXIT_FAILURE;
+        }
+        assert(!"not an Outcome");
+        return EXIT_FAILURE;
+}
+
+static void print_result(const CheckConfig *c, const Result *r) {
+        char reason[REASON_WORD_MAX];
+
+        printf("%s: %s", c->target.text, outcome_to_string(r->outcome));
+        if (r->reason != REASON_NONE)
+                printf(" (%s)", reason_format(reason, r->reason, r->detail));
+        if (r->latency_usec != USEC_INFINITY)
+                printf(" in %.1fms", (double) r->latency_usec / (double) USEC_PER_MSEC);
+        if (*r->message)
+                printf(": %s", r->message);
+        putchar('\n');
+        for (size_t i = 0; i < r->n_values; i++)
+                printf("  %s = %g%s%s\n", r->values[i].name, r->values[i].number,
+                       *r->values[i].unit ? " " : "", r->values[i].unit);
+}
+
+static bool on_result(void *userdata, size_t check, uint64_t serial _unused_,
+                      const Result *result) {
+        Probing *p = userdata;
+
+        print_result(p->config->checks[check], result);
+        sd_event_exit(p->event, exit_status_of(result->outcome));
+        return false;
+}
+
+static void on_voided(void *userdata _unused_, size_t check _unused_) {}
+static void on_turn(void *userdata _unused_) {}
+static void on_stalled(void *userdata _unused_, usec_t stall_usec _unused_) {}
+
+static const EngineHandler handler = {
+        .result = on_result,
+        .voided = on_voided,
+        .turn = on_turn,
+        .stalled = on_stalled,
+};
+
+static int run_once(Config *config) {
+        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+        _cleanup_(engine_freep) Engine *engine = NULL;
+        Probing p = { .config = config };
+        int r;
+
+        r = sd_event_new(&event);
+        if (r < 0)
+                return r;
+        p.event = event;
+        r = engine_new(event, &handler, &p, &engine);
+        if (r < 0)
+                return r;
+        r = engine_configure(engine, config);
+        if (r < 0)
+                return r;
+        return sd_event_loop(event);
+}
+
+static const CheckScheme *find_scheme(const char *url, const CheckType **ret_type) {
+        CheckTypes types = check_types();
+        size_t n = strcspn(url, ":");
+
+        for (size_t i = 0; types[i]; i++)
+                for (const CheckScheme *s = types[i]->schemes; s && s->scheme; s++)
+                        if (strlen(s->scheme) == n && strncmp(s->scheme, url, n) == 0 &&
+                            str_starts_with(url + n, "://")) {
+                                *ret_type = types[i];
+                                return s;
+                        }
+        return NULL;
+}
+
+static void print_schemes(const char *url) {
+        CheckTypes types = check_types();
+
+        fprintf(stderr, "vitald: no check for %s; known are", url);
+        for (size_t i = 0; types[i]; i++)
+                for (const CheckScheme *s = types[i]->schemes; s && s->scheme; s++)
+                        fprintf(stderr, " %s://", s->scheme);
+        fputc('\n', stderr);
+}
+
+/* The URL as a configuration of one check. */
+static int make_config(const char *url, const CheckScheme *scheme, const CheckType *type,
+                       Config **ret) {
+        ConfigSources sources = { .types = check_types() };
+        size_t skip = scheme->takes_url ? 0 : strlen(scheme->scheme) + strlen("://");
+        size_t length = strlen(url + skip);
+        _cleanup_strbuf_ StrBuf text = {};
+
+        if (!scheme->takes_url && length > 1 && url[skip + length - 1] == '/')
+                length--;
+        strbuf_printf(&text, "[Check probe]\nType=%s\n%s=%.*s\n", type->name, scheme->key,
+                      (int) length, url + skip);
+        if (text.failed)
+                return -ENOMEM;
+        return config_load_text(&sources, "probe", text.text, ret);
+}
+
+int probe_url(const char *url) {
+        _cleanup_(config_unrefp) Config *config = NULL;
+        const CheckScheme *scheme;
+        const CheckType *type;
+        int r;
+
+        scheme = find_scheme(url, &type);
+        if (!scheme || strpbrk(url, "\r\n")) {
+                print_schemes(url);
+                return EX_USAGE;
+        }
+        r = make_config(url, scheme, type, &config);
+        if (r >= 0 && !diagnostics_is_empty(&config->diagnostics)) {
+                for (size_t i = 0; i < config->diagnostics.n; i++)
+                        fprintf(stderr, "vitald: %s\n", config->diagnostics.items[i].text);
+                return EX_USAGE;
+        }
+        if (r >= 0)
+                r = run_once(config);
+        if (r < 0) {
+                fprintf(stderr, "vitald: cannot run the check: %s\n", strerror(-r));
+                return EXIT_FAILURE;
+        }
+        return r;
+}
