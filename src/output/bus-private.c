@@ -55,7 +55,7 @@ static int make_room(BusPrivate *p, uid_t uid) {
 }
 
 static int server_new(int fd, sd_bus **ret) {
-        _cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
         sd_id128_t id;
         int r;
 
@@ -79,7 +79,7 @@ static int server_new(int fd, sd_bus **ret) {
 
 /* Takes over fd. */
 static int peer_add(BusPrivate *p, int fd) {
-        _cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
         _cleanup_(bus_link_freep) BusLink *l = NULL;
         struct ucred who;
         socklen_t n = sizeof(who);

@@ -32,6 +32,12 @@ static bool check_blocks_any(const Snapshot *s, size_t check) {
         return false;
 }
 
+static const char *check_text(const CheckState *c) {
+        if (*c->message)
+                return c->message;
+        return c->state == HEALTH_PENDING ? "no result yet" : health_to_string(c->state);
+}
+
 static int append_checks(sd_bus_message *m, const Snapshot *s, size_t service, bool at_host) {
         const ServiceConfig *config = &s->config->services[service];
         int r;
@@ -42,7 +48,7 @@ static int append_checks(sd_bus_message *m, const Snapshot *s, size_t service, b
                 if (!check_blocks_any(s, i))
                         continue;
                 r = append_line(m, "%s: %s", at_host ? c->config->public_name : c->config->name,
-                                *c->message ? c->message : health_to_string(c->state));
+                                check_text(c));
                 if (r < 0)
                         return r;
         }
