@@ -145,7 +145,8 @@ void http_server_arm(HttpServer *s, usec_t deadline_usec);
 /* When a connection that came into this phase at since must have left it. */
 usec_t http_server_deadline(const HttpServer *s, HttpPhase phase, usec_t since_usec);
 
-/* Takes some of the connections that wait. */
+/* Takes one of the connections that wait. One accept() in a turn is cheaper than asking in vain for
+ * a second one, and as fair. */
 void http_listener_accept(HttpServer *s, HttpListener *l);
 
 /* What to wait for on all listeners: EPOLLIN or 0. */

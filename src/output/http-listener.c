@@ -14,8 +14,6 @@
 #include "base/log.h"
 #include "output/http-connection.h"
 
-#define ACCEPTS_MAX 16 /* of one batch, from one listener */
-
 /* How long nothing is accepted once accept() has failed for lack of something. */
 #define PAUSE_USEC (100 * USEC_PER_MSEC)
 
@@ -73,7 +71,7 @@ static bool server_evict_oldest(HttpServer *s) {
 static void server_accept_failed(HttpServer *s, HttpListener *l, int error) {
         bool lacks_fd = error == EMFILE || error == ENFILE;
 
-        if (lacks_fd && s->budget > 0 && server_evict_oldest(s))
+        if (lacks_fd && server_evict_oldest(s))
                 return;
 
         if (lacks_fd && s->reserve_fd >= 0) {
@@ -124,23 +122,25 @@ static void server_take(HttpServer *s, HttpListener *l, int fd, const struct soc
         http_connection_work(c);
 }
 
-/* Whether to go on. */
-static bool server_accept_one(HttpServer *s, HttpListener *l) {
+void http_listener_accept(HttpServer *s, HttpListener *l) {
         struct sockaddr_storage ss = {};
         socklen_t length = sizeof(ss);
         int fd;
 
+        if (s->is_stopping || s->resume_usec != 0)
+                return;
+
+        s->budget--;
         fd = accept4(l->watch.fd, (struct sockaddr *) &ss, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
                 server_take(s, l, fd, &ss);
-                return true;
+                return;
         }
 
         switch (errno) {
         case EAGAIN:
-                return false;
-        case ECONNABORTED: /* these concern only a connection that is gone by now */
         case EINTR:
+        case ECONNABORTED: /* the rest concern only a connection that is gone by now */
         case EPERM:
         case EPROTO:
         case ENETDOWN:
@@ -148,18 +148,9 @@ static bool server_accept_one(HttpServer *s, HttpListener *l) {
         case EHOSTDOWN:
         case EHOSTUNREACH:
         case ETIMEDOUT:
-                return true;
+                return;
         default:
                 server_accept_failed(s, l, errno);
-                return true;
-        }
-}
-
-void http_listener_accept(HttpServer *s, HttpListener *l) {
-        for (int i = 0; i < ACCEPTS_MAX && s->budget > 0; i++) {
-                s->budget--;
-                if (s->is_stopping || s->resume_usec != 0 || !server_accept_one(s, l))
-                        return;
         }
 }
 
