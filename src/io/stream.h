@@ -57,7 +57,7 @@ DEFINE_CLEANUP(Stream *, stream_free);
 
 /* Sends now what the socket takes and the rest when it can. Before the stream is open everything
  * waits. An error of the socket comes through failed(). -ENOBUFS when more than STREAM_WRITE_MAX
- * bytes would wait, -ENOMEM. */
+ * bytes would wait, -ENOTCONN after failed(), -ENOMEM. */
 int stream_write(Stream *s, const void *bytes, size_t n);
 
 /* Begins a new reply: the peer may send at most max bytes until the next call. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "../unit/unit.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -211,6 +212,17 @@ static void test_abandon_early_and_late(void **state) {
         busy[1] = job_free(busy[1]);
 }
 
+static unsigned count_threads(void) {
+        DIR *d = opendir("/proc/self/task");
+        unsigned n = 0;
+
+        assert_non_null(d);
+        for (const struct dirent *e; (e = readdir(d));)
+                n += e->d_name[0] != '.';
+        closedir(d);
+        return n;
+}
+
 /* The end does not wait for a stuck call; its memory is freed when it returns after all. */
 static void test_end_with_stuck_call(void **state) {
         Fixture *f = *state;
@@ -229,6 +241,8 @@ static void test_end_with_stuck_call(void **state) {
         assert_true(clock_usec(CLOCK_MONOTONIC) - before < 5 * USEC_PER_SEC);
         assert_int_equal(write(f->gate[1], "x", 1), 1);
         assert_int_equal(o.done, 0);
+        while (count_threads() > 1)
+                assert_true(clock_usec(CLOCK_MONOTONIC) - before < LOOP_DEADLINE_USEC);
 }
 
 int main(void) {
