@@ -81,7 +81,7 @@ Reason check_state_reason(const CheckState *s, const char **ret_detail, const ch
 }
 
 bool check_state_is_joining(const CheckState *s, Time now) {
-        return now.boottime < s->joins_until_boottime && !s->override.is_active;
+        return now.boottime < s->joins_until_boottime;
 }
 
 bool check_state_is_dead(const CheckState *s) {
@@ -168,7 +168,6 @@ static void check_state_succeed(CheckState *s, const Result *r) {
 
         s->measured = r->outcome == OUTCOME_WARN ? HEALTH_DEGRADED : HEALTH_HEALTHY;
         s->has_been_good = true;
-        s->joins_until_boottime = 0;
         check_state_clear_first_failure(s);
         if (r->outcome == OUTCOME_WARN)
                 check_state_set_reason(s, r);
@@ -188,10 +187,8 @@ static void check_state_fail(CheckState *s, const Result *r, Time now) {
         if (check_config_feeds(c, PROBE_LIVENESS) &&
             s->failures_in_row >= c->liveness_failure_threshold)
                 s->is_dead = true;
-        if (s->failures_in_row >= c->failure_threshold) {
+        if (s->failures_in_row >= c->failure_threshold)
                 s->measured = HEALTH_UNHEALTHY;
-                s->joins_until_boottime = 0;
-        }
         if (!health_is_good(s->measured))
                 check_state_set_reason(s, r);
 }
@@ -199,6 +196,15 @@ static void check_state_fail(CheckState *s, const Result *r, Time now) {
 static void check_state_become_unknown(CheckState *s) {
         s->measured = HEALTH_UNKNOWN;
         s->is_dead = false;
+}
+
+/* Whether this result has decided the state, as far as that is measured. */
+static bool check_state_is_decided_by(const CheckState *s, const Result *r) {
+        if (s->override.is_active)
+                return false;
+        return outcome_is_success(r->outcome) ? health_is_good(s->measured)
+               : r->outcome == OUTCOME_FAIL   ? s->measured == HEALTH_UNHEALTHY
+                                              : false;
 }
 
 void check_state_take_result(CheckState *s, const Result *r, Time now) {
@@ -225,12 +231,16 @@ void check_state_take_result(CheckState *s, const Result *r, Time now) {
                 check_state_set_reason(s, r);
                 break;
         }
+        if (check_state_is_decided_by(s, r))
+                s->joins_until_boottime = 0;
         check_state_publish(s, now);
 }
 
 void check_state_take_override(CheckState *s, const Override *override, Time now) {
         s->override = override->is_active && now.boottime < override->until_boottime ? *override
                                                                                      : (Override){};
+        if (s->override.is_active)
+                s->joins_until_boottime = 0;
         check_state_publish(s, now);
 }
 

@@ -136,13 +136,18 @@ static bool is_decided(const ServiceState *s, const ServiceConfig *config,
         return probe_evaluate(config, s, checks, NULL, now).ready == READINESS_READY;
 }
 
+void service_state_latch_start(ServiceState *s, const ServiceConfig *config,
+                               CheckState *const checks[], Time now) {
+        if (s->is_started || config->defect || !unit_state_is_up(s->unit) ||
+            !is_start_over(config, checks, now))
+                return;
+        s->is_started = true;
+        s->has_startup_failed = false;
+}
+
 void service_state_settle(ServiceState *s, const ServiceConfig *config, CheckState *const checks[],
                           Time now) {
-        if (!s->is_started && !config->defect && unit_state_is_up(s->unit) &&
-            is_start_over(config, checks, now)) {
-                s->is_started = true;
-                s->has_startup_failed = false;
-        }
+        service_state_latch_start(s, config, checks, now);
         if (s->joins_until_boottime > 0 && is_decided(s, config, checks, now))
                 s->joins_until_boottime = 0;
 }

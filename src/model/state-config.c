@@ -31,33 +31,36 @@ static bool is_same_unit(const ServiceConfig *a, const ServiceConfig *b) {
         return a->unit && b->unit ? str_equal(a->unit, b->unit) : a->unit == b->unit;
 }
 
-/* Brings over what is known of a service. One that was at fault before had not begun to start. */
-static void service_carry(ServiceState *to, const ServiceConfig *to_config,
-                          const ServiceState *from, const ServiceConfig *from_config, Time now) {
-        if (from_config->defect) {
-                to->drain = from->drain;
-                return;
-        }
-        *to = *from;
-        to->n_ref = 1;
-        if (is_same_unit(from_config, to_config))
-                return;
-        to->unit = UNIT_UNFOLLOWED;
-        to->invocation_id[0] = 0;
-        if (to->startup_boottime == USEC_INFINITY)
-                to->startup_boottime = now.boottime;
+/* Whether what is known of a service still holds. One that was at fault before had not begun to
+ * start; one whose unit was down begins anew with another unit. */
+static bool service_is_continued(const State *from, size_t old, const ServiceConfig *config) {
+        const ServiceConfig *before = from->config->services + old;
+
+        if (before->defect)
+                return false;
+        return is_same_unit(before, config) || unit_state_is_up(from->services[old]->unit);
 }
 
-/* Brings over the state of a check that still tests the same thing. The decision of a person stands
- * even if it does not. */
-static int check_carry(State *to, size_t check, const State *from, size_t old, Time now) {
+static void service_carry(State *to, size_t service, const State *from, size_t old, Time now) {
+        ServiceState *s = to->services[service];
+
+        *s = *from->services[old];
+        s->n_ref = 1;
+        if (is_same_unit(from->config->services + old, to->config->services + service))
+                return;
+        s->unit = UNIT_UNFOLLOWED;
+        s->invocation_id[0] = 0;
+        if (s->startup_boottime == USEC_INFINITY)
+                s->startup_boottime = now.boottime;
+}
+
+/* Brings over the state of a check that still tests the same thing. */
+static int check_carry(State *to, size_t check, const State *from, size_t old) {
         CheckConfig *config = to->config->checks[check];
         CheckState *state = from->checks[old];
 
-        if (!check_config_same_target(state->config, config)) {
-                check_state_take_override(to->checks[check], &state->override, now);
+        if (!check_config_same_target(state->config, config))
                 return 0;
-        }
         if (state->config == config)
                 check_state_ref(state);
         else {
@@ -71,24 +74,38 @@ static int check_carry(State *to, size_t check, const State *from, size_t old, T
         return 0;
 }
 
+static int service_carry_checks(State *to, size_t service, const State *from) {
+        const ServiceConfig *config = to->config->services + service;
+
+        for (size_t i = config->first_check; i < config->first_check + config->n_checks; i++) {
+                size_t old =
+                        config_find_check(from->config, config->name, to->config->checks[i]->name);
+                int r;
+
+                if (old == INDEX_NONE)
+                        continue;
+                r = check_carry(to, i, from, old);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 /* Brings over all that the two configurations have in common. */
 static int state_carry(State *to, const State *from, Time now) {
         for (size_t i = 0; i < to->config->n_services; i++) {
                 const ServiceConfig *config = to->config->services + i;
                 size_t old = config_find_service(from->config, config->name);
-
-                if (old != INDEX_NONE)
-                        service_carry(to->services[i], config, from->services[old],
-                                      from->config->services + old, now);
-        }
-        for (size_t i = 0; i < to->config->n_checks; i++) {
-                const CheckConfig *config = to->config->checks[i];
-                size_t old = config_find_check(from->config, config->service, config->name);
                 int r;
 
                 if (old == INDEX_NONE)
                         continue;
-                r = check_carry(to, i, from, old, now);
+                if (!service_is_continued(from, old, config)) {
+                        to->services[i]->drain = from->services[old]->drain;
+                        continue;
+                }
+                service_carry(to, i, from, old, now);
+                r = service_carry_checks(to, i, from);
                 if (r < 0)
                         return r;
         }
@@ -115,12 +132,42 @@ static int service_keep_ready(State *to, size_t service, Time now) {
         return 0;
 }
 
-static int state_keep_ready(State *to, const State *from, Time now) {
+/* Whether the host's verdict depends on the service. */
+static bool service_speaks_for_host(const State *s, size_t service) {
+        return s->config->services[service].counts_for_host &&
+               s->services[service]->unit != UNIT_INACTIVE;
+}
+
+/* The same for the host: what did not speak for it before does so when it has a verdict. */
+static int host_keep_ready(State *to, const State *from, Time now) {
         bool was_ready;
         int r;
 
+        r = host_is_ready(from, now, &was_ready);
+        if (r < 0 || !was_ready)
+                return r;
+        for (size_t i = 0; i < to->config->n_services; i++) {
+                const ServiceConfig *config = to->config->services + i;
+                size_t old = config_find_service(from->config, config->name);
+
+                if (!service_speaks_for_host(to, i) || to->services[i]->joins_until_boottime > 0)
+                        continue;
+                if (old != INDEX_NONE && service_speaks_for_host(from, old))
+                        continue;
+                if (probe_evaluate(config, to->services[i], to->checks + config->first_check,
+                                   &to->drain, now)
+                            .ready == READINESS_READY)
+                        continue;
+                to->services[i]->joins_until_boottime =
+                        usec_add(now.boottime, config->startup_timeout_usec);
+        }
+        return 0;
+}
+
+static int state_keep_ready(State *to, const State *from, Time now) {
         for (size_t i = 0; i < to->config->n_services; i++) {
                 size_t old = config_find_service(from->config, to->config->services[i].name);
+                int r;
 
                 if (old == INDEX_NONE || service_evaluate(from, old, now).ready != READINESS_READY)
                         continue;
@@ -128,15 +175,7 @@ static int state_keep_ready(State *to, const State *from, Time now) {
                 if (r < 0)
                         return r;
         }
-
-        r = host_is_ready(from, now, &was_ready);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; was_ready && i < to->config->n_services; i++)
-                if (service_evaluate(to, i, now).ready != READINESS_READY)
-                        to->services[i]->joins_until_boottime = usec_add(
-                                now.boottime, to->config->services[i].startup_timeout_usec);
-        return 0;
+        return host_keep_ready(to, from, now);
 }
 
 int state_take_config(State *s, Config *config, Time now) {
@@ -150,11 +189,11 @@ int state_take_config(State *s, Config *config, Time now) {
         r = state_carry(next, s, now);
         if (r < 0)
                 return r;
+        for (size_t i = 0; i < config->n_services; i++)
+                state_latch_start(next, i, now);
         r = state_keep_ready(next, s, now);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < config->n_services; i++)
-                state_settle(next, i, now);
         next->expires_boottime = state_next_expiry(next);
 
         swap = *s;

@@ -35,7 +35,12 @@ void service_state_expire(ServiceState *s, const ServiceConfig *config, Time now
 /* Whether service_state_settle() could change anything, whatever the checks are. */
 bool service_state_is_unsettled(const ServiceState *s);
 
-/* Draws the conclusions from the states of the service's checks: latches startup, ends joining. */
+/* Started, if all that the start waits for has come. */
+void service_state_latch_start(ServiceState *s, const ServiceConfig *config,
+                               CheckState *const checks[], Time now);
+
+/* Draws the conclusions from the states of the service's checks: latches the start, ends joining.
+ */
 void service_state_settle(ServiceState *s, const ServiceConfig *config, CheckState *const checks[],
                           Time now);
 
@@ -48,7 +53,8 @@ Drain drain_at(const Drain *drain, Time now);
 int state_own_check(State *s, size_t check);
 int state_own_service(State *s, size_t service);
 
-/* See service_state_settle(). */
+/* See service_state_latch_start() and service_state_settle(). */
+void state_latch_start(State *s, size_t service, Time now);
 void state_settle(State *s, size_t service, Time now);
 
 /* When the first of all things changes by itself. */

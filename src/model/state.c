@@ -24,7 +24,7 @@ State *state_new(Config *config, Time now) {
                 s->services[i] = service_state_new(now);
                 if (!s->services[i])
                         return NULL;
-                state_settle(s, i, now);
+                state_latch_start(s, i, now);
         }
         s->expires_boottime = state_next_expiry(s);
         return TAKE(s);
@@ -43,6 +43,13 @@ State *state_free(State *s) {
         config_unref(s->config);
         free(s);
         return NULL;
+}
+
+void state_latch_start(State *s, size_t service, Time now) {
+        const ServiceConfig *config = s->config->services + service;
+
+        service_state_latch_start(s->services[service], config, s->checks + config->first_check,
+                                  now);
 }
 
 void state_settle(State *s, size_t service, Time now) {

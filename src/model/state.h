@@ -60,8 +60,9 @@ typedef struct CheckState {
                        */
         bool has_been_good;          /* healthy or degraded once since the service's start */
         usec_t joins_until_boottime; /* a reload of a ready service would have withdrawn readiness
-                                      * because of this check: until a result decides its state, at
-                                      * most until then, it counts as not critical. 0: no */
+                                      * because of this check: until a result or a person decides
+                                      * its state, at most until then, it counts as not critical.
+                                      * 0: no */
 
         /* Why the measured state is not healthy; REASON_NONE when it is. */
         Reason reason;

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The semantics of checks and services once more, written from the manual as naively as possible
+ * and without regard to speed: from the history of results to what must be published. The
+ * simulation holds the model against it. */
+
+#include "fixture.h"
+#include "model/snapshot.h"
+
+#define REFERENCE_MAX 64
+
+/* P, H, D, U, ?: pending, healthy, degraded, unhealthy, unknown. */
+typedef struct RefCheck {
+        const CheckConfig *config; /* borrowed */
+        char history[32];          /* p, w, f, or e of an undecided check; since the last cut */
+        size_t n;
+        char base; /* the state at the cut */
+        bool is_base_dead, had_result, was_good;
+        usec_t fresh_boottime; /* 0: no real result */
+        Override override;
+} RefCheck;
+
+typedef struct RefService {
+        const ServiceConfig *config; /* borrowed */
+        bool is_started, has_failed;
+        usec_t clock_boottime; /* USEC_INFINITY: stands still */
+        UnitState unit;
+        char invocation_id[INVOCATION_ID_MAX];
+        Drain drain;
+} RefService;
+
+typedef struct Reference {
+        Config *config; /* owned reference */
+        RefCheck checks[REFERENCE_MAX];
+        RefService services[REFERENCE_MAX];
+        Drain drain;
+} Reference;
+
+void reference_init(Reference *r, Config *config, Time now);
+void reference_done(Reference *r);
+void reference_apply(Reference *r, const Event *e, Time now);
+
+char reference_measured(const RefCheck *c);
+bool reference_is_dead(const RefCheck *c); /* measured */
+
+/* What must be published. Which checks and services are joining is taken from the snapshot. */
+Verdict reference_service(const Reference *r, size_t service, const Snapshot *s);
+Verdict reference_host(const Reference *r, const Snapshot *s);
