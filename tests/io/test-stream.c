@@ -1,158 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "../unit/unit.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/resource.h>
-
-#include "base/fd.h"
-#include "base/strbuf.h"
-#include "dns-server.h"
-#include "io/stream.h"
-#include "loop.h"
-
-typedef struct Fixture {
-        sd_event *event;
-        DnsServer *dns;
-        Resolver *resolver;
-        char conf[80], dir[64];
-} Fixture;
-
-/* One stream and all that its handlers were told. */
-typedef struct Seen {
-        Stream *stream;
-        unsigned connected, received, failed;
-        StrBuf bytes;
-        StreamFailure failure;
-        bool free_when_connected, free_when_received, free_when_failed;
-} Seen;
-
-static int setup(void **state) {
-        Fixture *f = calloc(1, sizeof(*f));
-        FILE *conf;
-
-        assert_non_null(f);
-        strcpy(f->dir, "/tmp/vitald-stream.XXXXXX");
-        assert_non_null(mkdtemp(f->dir));
-        snprintf(f->conf, sizeof(f->conf), "%s/resolv.conf", f->dir);
-        conf = fopen(f->conf, "we");
-        assert_non_null(conf);
-        fputs("nameserver 127.0.0.1\n", conf);
-        fclose(conf);
-        f->dns = dns_server_start();
-        assert_int_equal(sd_event_new(&f->event), 0);
-        ResolverOptions o = { .resolv_conf = f->conf, .port = dns_server_port(f->dns) };
-        assert_int_equal(resolver_new(f->event, &o, &f->resolver), 0);
-        *state = f;
-        return 0;
-}
-
-static int teardown(void **state) {
-        Fixture *f = *state;
-
-        resolver_free(f->resolver);
-        sd_event_unref(f->event);
-        dns_server_stop(f->dns);
-        unlink(f->conf);
-        rmdir(f->dir);
-        free(f);
-        return 0;
-}
-
-static void on_connected(void *userdata) {
-        Seen *s = userdata;
-
-        s->connected++;
-        if (s->free_when_connected)
-                s->stream = stream_free(s->stream);
-}
-
-static void on_received(void *userdata, const void *bytes, size_t n) {
-        Seen *s = userdata;
-
-        s->received++;
-        strbuf_append_bytes(&s->bytes, bytes, n);
-        if (s->free_when_received)
-                s->stream = stream_free(s->stream);
-}
-
-static void on_failed(void *userdata, const StreamFailure *f) {
-        Seen *s = userdata;
-
-        s->failed++;
-        s->failure = *f;
-        if (s->free_when_failed)
-                s->stream = stream_free(s->stream);
-}
-
-static const StreamHandlers handlers = { on_connected, on_received, on_failed };
-
-static void dial(const Fixture *f, Seen *s, const char *host, uint16_t port) {
-        const char *error;
-        Address a;
-
-        assert_int_equal(address_parse(host, port, &a, &error), 0);
-        assert_int_equal(stream_dial(f->event, f->resolver, &a, &handlers, s, &s->stream), 0);
-        assert_int_equal(s->connected + s->failed, 0);
-}
-
-static void seen_done(Seen *s) {
-        s->stream = stream_free(s->stream);
-        strbuf_done(&s->bytes);
-}
-#define _cleanup_seen_ _cleanup_(seen_done)
-
-/* Listens on a loopback address; port 0 takes a free one. */
-static int listen_on(const char *host, uint16_t port, int backlog, uint16_t *ret_port) {
-        _cleanup_fd_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        SockAddr a;
-        socklen_t n;
-        IpAddress ip;
-
-        assert_int_equal(ip_parse(host, &ip), 0);
-        n = ip_sockaddr(&ip, port, &a);
-        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)), 0);
-        if (bind(fd, &a.sa, n) < 0 || listen(fd, backlog) < 0)
-                return -errno;
-        assert_int_equal(getsockname(fd, &a.sa, &n), 0);
-        *ret_port = ntohs(a.in4.sin_port);
-        return TAKE_FD(fd);
-}
-
-/* A listening socket with a full queue: the kernel drops what wants to connect. */
-static void fill_queue(const char *host, uint16_t port, int fds[static 8]) {
-        IpAddress ip;
-        SockAddr a;
-        socklen_t n;
-
-        assert_int_equal(ip_parse(host, &ip), 0);
-        n = ip_sockaddr(&ip, port, &a);
-        for (size_t i = 0; i < 8; i++) {
-                fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-                assert_true(connect(fds[i], &a.sa, n) == 0 || errno == EINPROGRESS);
-        }
-}
-
-static void close_all(int *fds, size_t n) {
-        for (size_t i = 0; i < n; i++)
-                fds[i] = fd_close(fds[i]);
-}
-
-static int accept_one(int listener) {
-        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-
-        assert_true(fd >= 0);
-        return fd;
-}
-
-static void assert_reads(int fd, const char *text) {
-        char buf[256] = "";
-
-        assert_int_equal(recv(fd, buf, strlen(text), MSG_WAITALL), strlen(text));
-        assert_string_equal(buf, text);
-}
+#include "stream-fixture.h"
 
 static void close_with_reset(int fd) {
         struct linger l = { .l_onoff = 1 };
@@ -204,82 +51,6 @@ static void test_talk(void **state) {
         assert_int_equal(listen(un, 8), 0);
         talk(f, un, a.sun_path, 0);
         unlink(a.sun_path);
-}
-
-static void test_fault_14_refused(void **state) {
-        Fixture *f = *state;
-        uint16_t port;
-        int fd = listen_on("127.0.0.1", 0, 8, &port);
-        char path[128];
-        const struct {
-                const char *address;
-                StreamPhase phase;
-                int error;
-        } table[] = {
-                { "127.0.0.1", STREAM_CONNECTING, ECONNREFUSED },
-                { "localhost", STREAM_CONNECTING, ECONNREFUSED },
-                { "mixed.test", STREAM_CONNECTING, ECONNREFUSED },
-                { "nx.test", STREAM_RESOLVING, EDESTADDRREQ },
-                { path, STREAM_CONNECTING, ENOENT },
-        };
-
-        close(fd);
-        snprintf(path, sizeof(path), "%s/nothing", f->dir);
-        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                _cleanup_seen_ Seen s = { .free_when_failed = i % 2 };
-
-                dial(f, &s, table[i].address, port);
-                loop_until(f->event, &s.failed, 1);
-                assert_int_equal(s.connected, 0);
-                assert_int_equal(s.failure.phase, table[i].phase);
-                assert_int_equal(s.failure.error, table[i].error);
-                assert_true(*stream_failure_text(&s.failure));
-        }
-}
-
-/* The first address answers nothing: the second one gets its turn after the stagger. */
-static void test_fault_13_second_address(void **state) {
-        Fixture *f = *state;
-        _cleanup_seen_ Seen s = {};
-        _cleanup_fd_ int hole = -1, good = -1;
-        char peer[ADDRESS_TEXT_MAX], expected[64];
-        int queue[8];
-        uint16_t port;
-
-        good = listen_on("127.0.0.1", 0, 8, &port);
-        hole = listen_on("127.0.0.2", port, 0, &port);
-        assert_true(hole >= 0);
-        fill_queue("127.0.0.2", port, queue);
-        dial(f, &s, "mixed.test", port);
-        loop_until(f->event, &s.connected, 1);
-        snprintf(expected, sizeof(expected), "127.0.0.1:%u", (unsigned) port);
-        assert_string_equal(stream_peer(s.stream, peer), expected);
-        close_all(queue, 8);
-}
-
-static void test_fault_13_black_hole(void **state) {
-        Fixture *f = *state;
-        _cleanup_seen_ Seen s = {};
-        _cleanup_fd_ int hole = -1;
-        usec_t before;
-        int queue[8];
-        uint16_t port;
-        Lag lag;
-
-        hole = listen_on("127.0.0.1", 0, 0, &port);
-        fill_queue("127.0.0.1", port, queue);
-        lag_watch(&lag, f->event);
-        dial(f, &s, "localhost", port);
-        loop_for(f->event, 500 * USEC_PER_MSEC);
-        assert_int_equal(s.connected + s.failed, 0);
-        assert_int_equal(stream_phase(s.stream), STREAM_CONNECTING);
-        before = clock_usec(CLOCK_MONOTONIC);
-        s.stream = stream_free(s.stream);
-        assert_true(clock_usec(CLOCK_MONOTONIC) - before < USEC_PER_SEC);
-        loop_for(f->event, 50 * USEC_PER_MSEC);
-        assert_int_equal(s.connected + s.failed, 0);
-        assert_true(lag_stop(&lag) < USEC_PER_SEC);
-        close_all(queue, 8);
 }
 
 typedef enum Ending { END_IN_ORDER, END_BY_RESET } Ending;
@@ -470,30 +241,6 @@ static void test_slow_reader(void **state) {
         assert_int_equal(s.failed, 0);
 }
 
-/* Nothing listens on a port of the ephemeral range: a connect must not meet itself there. Each one
- * takes another local port, so that after some ten thousand it would have. bind(2) hands out ports
- * of the one parity and connect(2) those of the other. */
-static void test_no_meeting_with_itself(void **state) {
-        Fixture *f = *state;
-        _cleanup_seen_ Seen s = {};
-        uint16_t port;
-        int fd;
-
-        do {
-                close(listen_on("127.0.0.1", 0, 8, &port));
-                fd = listen_on("127.0.0.1", port ^ 1, 8, &port);
-        } while (fd < 0);
-        close(fd);
-        for (unsigned i = 0; i < 30000; i++) {
-                s.failed = 0;
-                dial(f, &s, "127.0.0.1", port);
-                loop_until(f->event, &s.failed, 1);
-                assert_int_equal(s.failure.error, ECONNREFUSED);
-                s.stream = stream_free(s.stream);
-        }
-        assert_int_equal(s.connected, 0);
-}
-
 static void test_nothing_is_left(void **state) {
         Fixture *f = *state;
         _cleanup_fd_ int listener = -1;
@@ -523,9 +270,6 @@ int main(void) {
         const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
                 TEST(test_talk),
-                TEST(test_fault_14_refused),
-                TEST(test_fault_13_second_address),
-                TEST(test_fault_13_black_hole),
                 TEST(test_fault_15_reset),
                 TEST(test_fault_16_closed),
                 TEST(test_write_after_close),
@@ -534,7 +278,6 @@ int main(void) {
                 TEST(test_close_in_order),
                 TEST(test_free_in_handlers),
                 TEST(test_slow_reader),
-                TEST(test_no_meeting_with_itself),
                 TEST(test_nothing_is_left),
         };
 
