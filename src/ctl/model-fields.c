@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+#include "ctl/model.h"
+
+/* The properties of org.vitald1(5), and where each goes. */
+
+#define FIELD(Type, name, type_, member) \
+        { name, FIELD_##type_, offsetof(Type, member) }
+
+/* clang-format off */
+#define VERDICT_FIELDS(Type)                                                                       \
+        FIELD(Type, "State", STRING, verdicts.state),                                              \
+        FIELD(Type, "Reason", STRING, verdicts.reason),                                            \
+        FIELD(Type, "Live", BOOL, verdicts.is_alive),                                              \
+        FIELD(Type, "LiveChangeTimestamp", TIME, verdicts.alive_since),                            \
+        FIELD(Type, "Ready", BOOL, verdicts.is_ready),                                             \
+        FIELD(Type, "ReadyChangeTimestamp", TIME, verdicts.ready_since),                           \
+        FIELD(Type, "ReadyHTTPStatus", NUMBER, verdicts.http_status),                              \
+        FIELD(Type, "Started", BOOL, verdicts.is_started),                                         \
+        FIELD(Type, "StartedChangeTimestamp", TIME, verdicts.started_since),                       \
+        FIELD(Type, "Why", STRINGS, verdicts.why),                                                 \
+        FIELD(Type, "Draining", BOOL, verdicts.is_draining),                                       \
+        FIELD(Type, "DrainReason", STRING, verdicts.drain_note),                                   \
+        FIELD(Type, "DrainedBy", STRING, verdicts.drain_who),                                      \
+        FIELD(Type, "DrainTimestamp", TIME, verdicts.drain_since),                                 \
+        FIELD(Type, "DrainUntilTimestamp", TIME, verdicts.drain_until)
+
+static const Field host_items[] = {
+        FIELD(View, "Version", STRING, version),
+        FIELD(View, "Sequence", NUMBER, sequence),
+        VERDICT_FIELDS(View),
+        FIELD(View, "ConfigurationError", STRING, defect),
+        FIELD(View, "LastReloadError", STRING, reload_error),
+        FIELD(View, "LastReloadTimestamp", TIME, reload_time),
+        FIELD(View, "Listening", STRINGS, listening),
+};
+
+static const Field service_items[] = {
+        FIELD(ServiceInfo, "Description", STRING, description),
+        FIELD(ServiceInfo, "Documentation", STRING, documentation),
+        FIELD(ServiceInfo, "Unit", STRING, unit),
+        VERDICT_FIELDS(ServiceInfo),
+        FIELD(ServiceInfo, "ConfigurationError", STRING, defect),
+        FIELD(ServiceInfo, "CountsForHost", BOOL, counts_for_host),
+        FIELD(ServiceInfo, "OnLivenessFailure", STRING, on_liveness_failure),
+};
+
+static const Field check_items[] = {
+        FIELD(CheckInfo, "Type", STRING, type),
+        FIELD(CheckInfo, "Target", STRING, target),
+        FIELD(CheckInfo, "Description", STRING, description),
+        FIELD(CheckInfo, "Documentation", STRING, documentation),
+        FIELD(CheckInfo, "Probes", STRINGS, probes),
+        FIELD(CheckInfo, "Critical", BOOL, is_critical),
+        FIELD(CheckInfo, "State", STRING, state),
+        FIELD(CheckInfo, "StateChangeTimestamp", TIME, state_since),
+        FIELD(CheckInfo, "MeasuredState", STRING, measured_state),
+        FIELD(CheckInfo, "Blocking", STRINGS, blocking),
+        FIELD(CheckInfo, "Reason", STRING, reason),
+        FIELD(CheckInfo, "Message", STRING, message),
+        FIELD(CheckInfo, "FirstFailureMessage", STRING, first_message),
+        FIELD(CheckInfo, "FirstFailureTimestamp", TIME, first_failure),
+        FIELD(CheckInfo, "LastOutcome", STRING, last_outcome),
+        FIELD(CheckInfo, "LastRunTimestamp", TIME, last_run),
+        FIELD(CheckInfo, "NextRunTimestampMonotonic", TIME, next_run),
+        FIELD(CheckInfo, "LatencyUSec", SPAN, latency),
+        FIELD(CheckInfo, "Values", VALUES, values),
+        FIELD(CheckInfo, "SuccessesInRow", NUMBER, successes_in_row),
+        FIELD(CheckInfo, "FailuresInRow", NUMBER, failures_in_row),
+        FIELD(CheckInfo, "NRuns", NUMBER, n_runs),
+        FIELD(CheckInfo, "NPass", NUMBER, n_pass),
+        FIELD(CheckInfo, "NWarn", NUMBER, n_warn),
+        FIELD(CheckInfo, "NFail", NUMBER, n_fail),
+        FIELD(CheckInfo, "NError", NUMBER, n_error),
+        FIELD(CheckInfo, "NVoid", NUMBER, n_void),
+        FIELD(CheckInfo, "IntervalUSec", SPAN, interval),
+        FIELD(CheckInfo, "RetryIntervalUSec", SPAN, retry_interval),
+        FIELD(CheckInfo, "InitialDelayUSec", SPAN, initial_delay),
+        FIELD(CheckInfo, "TimeoutUSec", SPAN, timeout),
+        FIELD(CheckInfo, "MaxAgeUSec", SPAN, max_age),
+        FIELD(CheckInfo, "WarnLatencyUSec", SPAN, warn_latency),
+        FIELD(CheckInfo, "MaxLatencyUSec", SPAN, max_latency),
+        FIELD(CheckInfo, "WorstCaseUSec", SPAN, worst_case),
+        FIELD(CheckInfo, "FailureThreshold", NUMBER, failure_threshold),
+        FIELD(CheckInfo, "SuccessThreshold", NUMBER, success_threshold),
+        FIELD(CheckInfo, "LivenessFailureThreshold", NUMBER, liveness_failure_threshold),
+        FIELD(CheckInfo, "Overridden", BOOL, is_overridden),
+        FIELD(CheckInfo, "OverrideReason", STRING, override_note),
+        FIELD(CheckInfo, "OverriddenBy", STRING, override_who),
+        FIELD(CheckInfo, "OverrideTimestamp", TIME, override_since),
+        FIELD(CheckInfo, "OverrideUntilTimestamp", TIME, override_until),
+};
+
+/* clang-format on */
+
+const Fields host_fields = { host_items, ELEMENTSOF(host_items) };
+
+const Fields service_fields = { service_items, ELEMENTSOF(service_items) };
+
+const Fields check_fields = { check_items, ELEMENTSOF(check_items) };

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What vitald tells of itself over D-Bus, as structs: one consistent picture, from which all verbs
+ * print. Words stay words (see org.vitald1(5)); times are
+ * CLOCK_REALTIME in microseconds, 0 for "never", USEC_INFINITY for "for ever". */
+
+#include <systemd/sd-bus.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#define VITALD_NAME              "org.vitald1"
+#define VITALD_PATH              "/org/vitald1"
+#define VITALD_MANAGER_INTERFACE VITALD_NAME ".Manager"
+#define VITALD_SERVICE_INTERFACE VITALD_NAME ".Service"
+#define VITALD_CHECK_INTERFACE   VITALD_NAME ".Check"
+
+typedef enum FieldType {
+        FIELD_STRING,  /* char *, never NULL */
+        FIELD_STRINGS, /* char **, NULL: none */
+        FIELD_BOOL,
+        FIELD_NUMBER, /* uint64_t */
+        FIELD_TIME,   /* usec_t, a date */
+        FIELD_SPAN,   /* usec_t, a duration */
+        FIELD_VALUES, /* MeasuredList */
+} FieldType;
+
+/* One property, which is a key of --json= as well, and where it goes. */
+typedef struct Field {
+        const char *property;
+        FieldType type;
+        size_t offset;
+} Field;
+
+typedef struct Fields {
+        const Field *items;
+        size_t n;
+} Fields;
+
+typedef struct Measured {
+        char *name, *unit; /* owned */
+        double number;
+} Measured;
+
+typedef struct MeasuredList {
+        Measured *items; /* owned */
+        size_t n;
+} MeasuredList;
+
+/* What host and services have in common: the three verdicts, and a drain. */
+typedef struct Verdicts {
+        char *state;  /* owned: one word for all: "ready", "degraded", "draining", "starting" */
+        char *reason; /* owned: of not being ready where no check is the cause, else "" */
+        bool is_alive, is_ready, is_started;
+        usec_t alive_since, ready_since, started_since;
+        uint64_t http_status; /* what probes of readiness are answered now */
+        char **why;           /* owned: one line for each cause */
+        bool is_draining;
+        usec_t drain_since, drain_until;
+        char *drain_who, *drain_note; /* owned */
+} Verdicts;
+
+/* Spans of 0 are not set, USEC_INFINITY is "none" for latency and next run. */
+typedef struct CheckInfo {
+        char *service, *name, *id, *path;                  /* owned; id: "orders/database" */
+        char *type, *target, *description, *documentation; /* owned */
+        char *state, *measured_state, *reason, *message;   /* owned */
+        char *first_message, *last_outcome;                /* owned */
+        char **probes, **blocking; /* owned: verdicts that it feeds, and those it spoils now */
+        bool is_critical;
+        usec_t state_since, first_failure, last_run;
+        usec_t next_run; /* CLOCK_MONOTONIC */
+        usec_t latency;
+        MeasuredList values;
+        uint64_t successes_in_row, failures_in_row;
+        uint64_t n_runs, n_pass, n_warn, n_fail, n_error, n_void;
+        usec_t interval, retry_interval, initial_delay, timeout, max_age;
+        usec_t warn_latency, max_latency, worst_case;
+        uint64_t failure_threshold, success_threshold, liveness_failure_threshold;
+        bool is_overridden;
+        usec_t override_since, override_until;
+        char *override_who, *override_note; /* owned */
+} CheckInfo;
+
+typedef struct ServiceInfo {
+        char *name, *path;                                 /* owned */
+        char *description, *documentation, *unit, *defect; /* owned; defect: of its file */
+        char *on_liveness_failure;                         /* owned */
+        bool counts_for_host;
+        Verdicts verdicts;
+        CheckInfo *checks; /* owned, by name */
+        size_t n_checks;
+} ServiceInfo;
+
+typedef struct View {
+        usec_t realtime, monotonic; /* when it was fetched */
+        char *version;              /* owned */
+        uint64_t sequence;
+        Verdicts verdicts;
+        char *defect;       /* owned: what is wrong with vitald.conf, "" for nothing */
+        char *reload_error; /* owned: why the last reload was refused; "" if it was not */
+        usec_t reload_time;
+        char **listening;      /* owned */
+        ServiceInfo *services; /* owned, by name */
+        size_t n_services;
+} View;
+
+extern const Fields host_fields, service_fields, check_fields;
+
+View *view_free(View *v);
+DEFINE_CLEANUP(View *, view_free);
+
+void service_info_done(ServiceInfo *s);
+void check_info_done(CheckInfo *c);
+
+/* From the answer of GetManagedObjects(): all but the fields of the host. */
+int view_parse(sd_bus_message *m, View **ret);
+
+/* From the answer of GetAll() for one interface, into a struct of zeros; for the host without
+ * services, for a service without checks. */
+int fields_parse(sd_bus_message *m, const Fields *fields, void *ret);
+
+/* NULL if there is none. */
+ServiceInfo *view_find_service(const View *v, const char *name);
+
+/* "SERVICE/CHECK", or "CHECK" in the service "default". */
+CheckInfo *view_find_check(const View *v, const char *name);

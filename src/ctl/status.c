@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+#include "ctl/status.h"
+
+#include <inttypes.h>
+
+#include "base/address.h"
+#include "ctl/table.h"
+#include "ctl/words.h"
+
+enum { COLUMN_MARK, COLUMN_NAME, COLUMN_STATE, COLUMN_TEXT, COLUMNS };
+
+/* -- the first line ---------------------------------------------------------------------------- */
+
+static size_t count_overrides(const View *v, const ServiceInfo *only) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < v->n_services; i++)
+                for (size_t j = 0; j < v->services[i].n_checks; j++)
+                        n += v->services[i].checks[j].is_overridden &&
+                             (!only || only == &v->services[i]);
+        return n;
+}
+
+/* What else must be known at first sight. */
+static void append_decisions(StrBuf *b, const View *v, const ServiceInfo *only) {
+        size_t n = count_overrides(v, only);
+
+        if (!only)
+                for (size_t i = 0; i < v->n_services; i++)
+                        if (v->services[i].verdicts.is_draining)
+                                strbuf_printf(b, "; %s drained", v->services[i].name);
+        if (n > 0)
+                strbuf_printf(b, "; %zu %s", n, n == 1 ? "override" : "overrides");
+        if (*v->reload_error)
+                strbuf_append(b, "; last reload refused");
+}
+
+static void print_headline(const Screen *screen, const char *name, const Verdicts *d,
+                           const char *cause) {
+        _cleanup_strbuf_ StrBuf verdict = {};
+        size_t at;
+
+        verdict_headline(&verdict, d);
+        if (verdict.failed)
+                return;
+        at = text_width(name) + 2 + text_width(verdict.text) + 2;
+        cause += str_starts_with(cause, "; ") ? 2 : 0;
+        fprintf(screen->file, "%s%s%s: %s%s%s%s", tone_begin(screen, TONE_BOLD), name,
+                tone_end(screen, TONE_BOLD), tone_begin(screen, state_tone(d->state)), verdict.text,
+                tone_end(screen, state_tone(d->state)), *cause ? "  " : "");
+        screen_wrap(screen, TONE_PLAIN, cause, at, 2);
+}
+
+/* -- rows -------------------------------------------------------------------------------------- */
+
+static void row_begin(Table *t, bool is_bad, const char *name, const char *state) {
+        char word[WORD_MAX];
+
+        table_cell(t, TONE_BAD, "%s", is_bad ? "!" : " ");
+        table_cell(t, TONE_PLAIN, "%s", name);
+        table_cell(t, state_tone(state), "%s", state_word(word, state));
+}
+
+/* A further line of the text column. */
+static void row_more(Table *t, const char *text) {
+        table_cell(t, TONE_PLAIN, "%s", " ");
+        table_cell(t, TONE_PLAIN, "%s", "");
+        table_cell(t, TONE_PLAIN, "%s", "");
+        table_cell(t, TONE_PLAIN, "%s", text);
+}
+
+static void note_first(Table *t, const CheckInfo *c, const ServiceInfo *s, const View *v) {
+        _cleanup_strbuf_ StrBuf b = {};
+
+        check_describe_first(&b, c, s, v);
+        if (b.text)
+                table_note(t, COLUMN_STATE, TONE_FAINT, "%s", b.text);
+}
+
+/* The text beside the service that no check is the cause of. */
+static void service_text(StrBuf *b, const ServiceInfo *s, const View *v) {
+        if (*s->defect)
+                strbuf_append(b, s->defect);
+        else if (s->verdicts.is_draining)
+                drain_describe(b, &s->verdicts, v);
+        else if (service_is_inactive(s))
+                strbuf_printf(b, "%s is not running", *s->unit ? s->unit : "its unit");
+}
+
+static void add_causes(Table *t, const View *v, const ServiceInfo *s, CauseKind kind,
+                       bool *has_text) {
+        for (size_t i = 0; i < s->n_checks; i++) {
+                const CheckInfo *c = &s->checks[i];
+                _cleanup_strbuf_ StrBuf text = {};
+
+                if (!check_is_cause(c, kind))
+                        continue;
+                strbuf_printf(&text, "%s: ", c->name);
+                check_describe(&text, c, v);
+                if (*has_text)
+                        row_more(t, text.text);
+                else
+                        table_cell(t, TONE_PLAIN, "%s", text.text);
+                *has_text = true;
+                note_first(t, c, s, v);
+        }
+}
+
+static void add_service(Table *t, const View *v, const ServiceInfo *s) {
+        bool is_bad = !s->verdicts.is_alive || (!s->verdicts.is_ready && !service_is_inactive(s));
+        _cleanup_strbuf_ StrBuf text = {};
+        bool has_text;
+
+        row_begin(t, is_bad, s->name, s->verdicts.state);
+        service_text(&text, s, v);
+        has_text = text.text;
+        if (has_text)
+                table_cell(t, TONE_PLAIN, "%s", text.text);
+        if (!service_is_inactive(s))
+                for (CauseKind kind = 0; kind < CAUSE_KINDS; kind++)
+                        add_causes(t, v, s, kind, &has_text);
+        if (!has_text)
+                table_cell(t, TONE_PLAIN, "%s", "");
+}
+
+static void add_check(Table *t, const View *v, const ServiceInfo *s, const CheckInfo *c) {
+        _cleanup_strbuf_ StrBuf text = {};
+
+        row_begin(t, c->blocking, c->name, c->state);
+        check_describe(&text, c, v);
+        table_cell(t, TONE_PLAIN, "%s", text.text ? text.text : "");
+        if (c->blocking || !check_is_good(c))
+                note_first(t, c, s, v);
+}
+
+/* -- lines behind the table -------------------------------------------------------------------- */
+
+static void print_overrides(const Screen *screen, const View *v, const ServiceInfo *s) {
+        char age[TIMESPAN_MAX], until[TIMESTAMP_MAX];
+
+        for (size_t i = 0; i < s->n_checks; i++) {
+                const CheckInfo *c = &s->checks[i];
+                _cleanup_strbuf_ StrBuf b = {};
+
+                if (!c->is_overridden)
+                        continue;
+                strbuf_printf(&b, "Override: %s is shown as %s by %s since %s ago", c->id, c->state,
+                              c->override_who, age_format(age, c->override_since, v->realtime));
+                if (c->override_until != USEC_INFINITY)
+                        strbuf_printf(
+                                &b, ", until %s",
+                                timestamp_format_short(until, c->override_until, v->realtime));
+                if (*c->override_note)
+                        strbuf_printf(&b, ": %s", c->override_note);
+                strbuf_printf(&b, "; measured %s", c->measured_state);
+                if (!b.failed)
+                        screen_wrap(screen, TONE_WARNING, b.text, 0, 2);
+        }
+}
+
+static void print_reload_error(const Screen *screen, const View *v) {
+        char at[TIMESTAMP_MAX];
+
+        if (!*v->reload_error)
+                return;
+        fprintf(screen->file, "%sReload refused at %s; what was loaded before stays in force:%s\n",
+                tone_begin(screen, TONE_WARNING),
+                timestamp_format_short(at, v->reload_time, v->realtime),
+                tone_end(screen, TONE_WARNING));
+        for (const char *line = v->reload_error; *line; line += strspn(line, "\n")) {
+                _cleanup_free_ char *text = strndup(line, strcspn(line, "\n"));
+
+                fputs("  ", screen->file);
+                screen_wrap(screen, TONE_PLAIN, text ? text : "", 2, 4);
+                line += strcspn(line, "\n");
+        }
+}
+
+static void append_liveness(StrBuf *b, const View *v) {
+        bool any = false;
+
+        if (v->verdicts.is_alive) {
+                strbuf_append(b, "Liveness alive: nothing will be restarted.");
+                return;
+        }
+        strbuf_append(b, "Liveness dead:");
+        for (size_t i = 0; i < v->n_services; i++) {
+                const ServiceInfo *s = &v->services[i];
+
+                if (s->verdicts.is_alive)
+                        continue;
+                strbuf_printf(b, "%s %s", any ? "," : "", s->name);
+                if (*s->on_liveness_failure)
+                        strbuf_printf(b, " (OnLivenessFailure=%s)", s->on_liveness_failure);
+                any = true;
+        }
+        strbuf_append(b, ".");
+}
+
+static bool is_local(const char *text) {
+        Address a;
+        const char *error;
+
+        return address_parse(text, 0, &a, &error) >= 0 && address_is_local(&a);
+}
+
+static void append_listening(StrBuf *b, const View *v) {
+        bool all_local = true, any = false;
+
+        STRV_FOREACH(l, v->listening) {
+                strbuf_printf(b, "%s%s", any ? ", " : " Listening ", *l);
+                all_local = all_local && is_local(*l);
+                any = true;
+        }
+        strbuf_append(b, !any ? " Not listening on HTTP." : all_local ? " (loopback only)." : ".");
+}
+
+static void print_last_line(const Screen *screen, const View *v) {
+        _cleanup_strbuf_ StrBuf b = {};
+
+        append_liveness(&b, v);
+        append_listening(&b, v);
+        if (!b.failed)
+                screen_wrap(screen, v->verdicts.is_alive ? TONE_FAINT : TONE_BAD, b.text, 0, 2);
+}
+
+/* -- entry points ------------------------------------------------------------------------------ */
+
+void status_print_host(const Screen *screen, const View *v) {
+        _cleanup_table_ Table t = { .n_columns = COLUMNS };
+        _cleanup_strbuf_ StrBuf cause = {};
+        char name[HOST_NAME_MAX_];
+
+        host_cause(&cause, v);
+        append_decisions(&cause, v, NULL);
+        print_headline(screen, host_name(name), &v->verdicts, cause.text ? cause.text : "");
+        for (size_t i = 0; i < v->n_services; i++)
+                add_service(&t, v, &v->services[i]);
+        table_print(&t, screen);
+        for (size_t i = 0; i < v->n_services; i++)
+                print_overrides(screen, v, &v->services[i]);
+        print_reload_error(screen, v);
+        print_last_line(screen, v);
+}
+
+void status_print_service(const Screen *screen, const View *v, const ServiceInfo *s) {
+        _cleanup_table_ Table t = { .n_columns = COLUMNS };
+        _cleanup_strbuf_ StrBuf cause = {}, name = {};
+        char host[HOST_NAME_MAX_];
+
+        strbuf_printf(&name, "%s on %s", s->name, host_name(host));
+        service_cause(&cause, s, false, v);
+        append_decisions(&cause, v, s);
+        print_headline(screen, name.text ? name.text : s->name, &s->verdicts,
+                       cause.text ? cause.text : "");
+        if (*s->description || *s->unit)
+                fprintf(screen->file, "  %s%s%s\n", s->description,
+                        *s->description && *s->unit ? ", " : "", s->unit);
+        for (size_t i = 0; i < s->n_checks; i++)
+                add_check(&t, v, s, &s->checks[i]);
+        table_print(&t, screen);
+        print_overrides(screen, v, s);
+        fprintf(screen->file, "%sLiveness %s, %s.%s\n", tone_begin(screen, TONE_FAINT),
+                s->verdicts.is_alive ? "alive" : "dead",
+                s->verdicts.is_started ? "started" : "not started", tone_end(screen, TONE_FAINT));
+}
+
+int status_exit_code(const View *v, const ServiceInfo *service) {
+        return (service ? service->verdicts.is_ready : v->verdicts.is_ready) ? EXIT_YES : EXIT_NO;
+}
