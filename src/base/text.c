@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <strings.h>
 
 /* The length of the UTF-8 sequence at p (at most n bytes), or 0 if it is invalid. */
@@ -94,6 +95,18 @@ char *text_sanitize(char *buf, size_t size, const void *bytes, size_t n) {
         while (out > 0 && buf[out - 1] == ' ')
                 out--;
         buf[out] = 0;
+        return buf;
+}
+
+const char *bytes_format(char buf[static BYTES_TEXT_MAX], uint64_t bytes) {
+        static const char suffixes[] = "BKMGTPE";
+        double amount = (double) bytes;
+        size_t i = 0;
+
+        for (; amount >= 1024 && suffixes[i + 1]; i++)
+                amount /= 1024;
+        snprintf(buf, BYTES_TEXT_MAX, i > 0 && amount < 10 ? "%.1f%c" : "%.0f%c", amount,
+                 suffixes[i]);
         return buf;
 }
 

@@ -24,6 +24,10 @@ static inline bool str_starts_with(const char *s, const char *prefix) {
  * dropped. Always ends with NUL. Returns buf. */
 char *text_sanitize(char *buf, size_t size, const void *bytes, size_t n);
 
+/* An amount of memory or disk for people: "512B", "3.2G", to the base 1024. Returns buf. */
+#define BYTES_TEXT_MAX 16
+const char *bytes_format(char buf[static BYTES_TEXT_MAX], uint64_t bytes);
+
 bool utf8_is_valid(const char *s, size_t n);
 
 /* A list of strings that ends with NULL; a NULL pointer is the empty list. The list and its

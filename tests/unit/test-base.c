@@ -148,6 +148,16 @@ static void test_sanitize(void **state _unused_) {
                                     table[i].out);
 }
 
+static void test_bytes_format(void **state _unused_) {
+        char buf[BYTES_TEXT_MAX];
+
+        assert_string_equal(bytes_format(buf, 0), "0B");
+        assert_string_equal(bytes_format(buf, 1023), "1023B");
+        assert_string_equal(bytes_format(buf, 1536), "1.5K");
+        assert_string_equal(bytes_format(buf, 24ULL << 30), "24G");
+        assert_string_equal(bytes_format(buf, UINT64_MAX), "16E");
+}
+
 static void test_edit_distance(void **state _unused_) {
         assert_int_equal(edit_distance("Intervall", "Interval", 3), 1);
         assert_int_equal(edit_distance("Timeout", "Timeout", 3), 0);
@@ -193,7 +203,7 @@ int main(void) {
                 cmocka_unit_test(test_timestamp),      cmocka_unit_test(test_saturation),
                 cmocka_unit_test(test_parse_numbers),  cmocka_unit_test(test_sanitize),
                 cmocka_unit_test(test_edit_distance),  cmocka_unit_test(test_strbuf),
-                cmocka_unit_test(test_list),
+                cmocka_unit_test(test_list),           cmocka_unit_test(test_bytes_format),
         };
 
         return cmocka_run_group_tests_name("base", tests, NULL, NULL);
