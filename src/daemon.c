@@ -123,8 +123,18 @@ static int daemon_refuse_reload(Daemon *d, int error, char *text, char **ret_err
         return error;
 }
 
+/* What is read once, at the start. */
+static void log_what_needs_restart(const Daemon *d, const Config *new) {
+        const Config *old = d->state->config;
+
+        if (!d->options->listen && !strv_equal(old->http.listen, new->http.listen))
+                log_notice("Listen= has changed, which needs a restart of vitald");
+}
+
 static int daemon_take_config(Daemon *d, Config *c) {
         int r;
+
+        log_what_needs_restart(d, c);
 
         daemon_fail_waiters(d, -ECANCELED, "The configuration was reloaded before the run ended");
         r = engine_configure(d->engine, c);

@@ -43,6 +43,9 @@ int strv_append(char ***l, const char *s);
 
 bool strv_contains(char *const *l, const char *s);
 
+/* The same strings in the same order. */
+bool strv_equal(char *const *a, char *const *b);
+
 #define STRV_FOREACH(i, l) for (char *const *i = (l); i && *i; i++)
 
 /* 64 bits of FNV-1a over n bytes, continued from h; begin with HASH_INIT. For phases and digests of
