@@ -144,7 +144,7 @@ static void print_overrides(const Screen *screen, const View *v, const ServiceIn
 
                 if (!c->is_overridden)
                         continue;
-                strbuf_printf(&b, "Override: %s is shown as %s by %s since %s ago", c->id, c->state,
+                strbuf_printf(&b, "Override: %s is shown as %s by %s, set %s ago", c->id, c->state,
                               c->override_who, age_format(age, c->override_since, v->realtime));
                 if (c->override_until != USEC_INFINITY)
                         strbuf_printf(

@@ -185,7 +185,7 @@ const OptionType option_http_alias = {
 
 const char *const probe_words[] = { "readiness", "liveness", "startup", NULL };
 
-static const char *const on_liveness_failure_words[] = { "none", "watchdog", NULL };
+const char *const on_liveness_failure_words[] = { "none", "watchdog", NULL };
 static const char *const notify_ready_words[] = { "checked", "listening", "started", NULL };
 static const char *const layout_words[] = { "standard", "components", NULL };
 static const char *const down_status_words[] = { "503", "500", NULL };

@@ -70,6 +70,9 @@ typedef enum OnLivenessFailure {
         ON_LIVENESS_FAILURE_WATCHDOG,
 } OnLivenessFailure;
 
+/* The words of OnLivenessFailure= in the order of the enum; ends with NULL. */
+extern const char *const on_liveness_failure_words[];
+
 typedef struct ServiceConfig {
         char *name;          /* owned */
         char *description;   /* owned, may be NULL */
