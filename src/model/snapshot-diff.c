@@ -41,7 +41,8 @@ void snapshot_diff(const Snapshot *old, const Snapshot *new, FlipHandler handler
                 Flip f = { .type = FLIP_CHECK, .index = i, .old_index = old_check(old, new, i) };
 
                 if (f.old_index == INDEX_NONE ||
-                    new->checks[i]->state != old->checks[f.old_index]->state)
+                    (new->checks[i] != old->checks[f.old_index] &&
+                     new->checks[i]->state != old->checks[f.old_index]->state))
                         handler(userdata, &f, old, new);
         }
         for (size_t i = 0; i < new->config->n_services; i++) {

@@ -50,19 +50,24 @@ typedef struct Drain {
 #define LATENCY_BUCKETS 12
 extern const usec_t latency_bounds_usec[LATENCY_BUCKETS];
 
+/* What every snapshot asks of every check comes first, so that with many checks it costs two lines
+ * of the processor's cache each. */
 typedef struct CheckState {
         unsigned n_ref;
+        Health state;        /* as published: an override stands over what is measured */
         CheckConfig *config; /* owned reference */
-
-        Health state;    /* as published: an override stands over what is measured */
-        Health measured; /* by thresholds and age alone */
+        Health measured;     /* by thresholds and age alone */
         bool is_dead; /* measured: failures reached LivenessFailureThreshold=, and no recovery yet
                        */
-        bool has_been_good;          /* healthy or degraded once since the service's start */
+        bool has_been_good; /* healthy or degraded once since the service's start */
+        bool has_result;
         usec_t joins_until_boottime; /* a reload of a ready service would have withdrawn readiness
                                       * because of this check: until a result or a person decides
                                       * its state, at most until then, it counts as not critical.
                                       * 0: no */
+        usec_t fresh_boottime;       /* of the latest result that was not an error; 0: none */
+        uint64_t successes_in_row, failures_in_row;
+        Override override;
 
         /* Why the measured state is not healthy; REASON_NONE when it is. */
         Reason reason;
@@ -74,16 +79,11 @@ typedef struct CheckState {
         usec_t first_failure_realtime;
 
         Result last; /* the latest result of any outcome */
-        bool has_result;
         usec_t last_realtime, last_boottime;
-        usec_t fresh_boottime; /* of the latest result that was not an error; 0: none */
         usec_t since_realtime, since_boottime; /* of the published state's last change */
 
-        uint64_t successes_in_row, failures_in_row;
         uint64_t n_runs, n_by_outcome[4], n_void;
         uint64_t latency_counts[LATENCY_BUCKETS + 1], latency_sum_usec;
-
-        Override override;
 } CheckState;
 
 CheckState *check_state_ref(CheckState *s);
