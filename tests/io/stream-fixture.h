@@ -114,6 +114,7 @@ static inline int listen_on(const char *host, uint16_t port, int backlog, uint16
         socklen_t n;
         IpAddress ip;
 
+        *ret_port = port;
         assert_int_equal(ip_parse(host, &ip), 0);
         n = ip_sockaddr(&ip, port, &a);
         assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)), 0);
