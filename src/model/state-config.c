@@ -135,7 +135,8 @@ static int service_keep_ready(State *to, size_t service, Time now) {
 /* Whether the host's verdict depends on the service. */
 static bool service_speaks_for_host(const State *s, size_t service) {
         return s->config->services[service].counts_for_host &&
-               s->services[service]->unit != UNIT_INACTIVE;
+               s->services[service]->unit != UNIT_INACTIVE &&
+               s->services[service]->joins_until_boottime == 0;
 }
 
 /* The same for the host: what did not speak for it before does so when it has a verdict. */
@@ -150,7 +151,7 @@ static int host_keep_ready(State *to, const State *from, Time now) {
                 const ServiceConfig *config = to->config->services + i;
                 size_t old = config_find_service(from->config, config->name);
 
-                if (!service_speaks_for_host(to, i) || to->services[i]->joins_until_boottime > 0)
+                if (!service_speaks_for_host(to, i))
                         continue;
                 if (old != INDEX_NONE && service_speaks_for_host(from, old))
                         continue;
