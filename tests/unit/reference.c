@@ -77,15 +77,25 @@ static void cut(RefCheck *c, char base) {
         c->is_base_dead = false;
 }
 
-static void remember(RefCheck *c, char letter) {
+/* Where the history can be cut without cutting a streak that is not full yet. */
+static size_t where_to_cut(const RefCheck *c) {
         size_t half = sizeof(c->history) / 2;
 
-        if (c->n == sizeof(c->history)) {
-                char base = measured_after(c, half);
-                bool is_dead = is_dead_after(c, half);
+        for (size_t n = half; n > 0; n--)
+                if ((is_success(c->history[n - 1]) && is_fail(c->history[n])) ||
+                    (is_fail(c->history[n - 1]) && is_success(c->history[n])))
+                        return n;
+        return half;
+}
 
-                memmove(c->history, c->history + half, half);
-                c->n = half;
+static void remember(RefCheck *c, char letter) {
+        if (c->n == sizeof(c->history)) {
+                size_t n = where_to_cut(c);
+                char base = measured_after(c, n);
+                bool is_dead = is_dead_after(c, n);
+
+                memmove(c->history, c->history + n, c->n - n);
+                c->n -= n;
                 c->base = base;
                 c->is_base_dead = is_dead;
         }

@@ -4,7 +4,6 @@
 static const char *const service_names[WORLD_SERVICES] = { "billing", "host", "orders", "search" };
 static const char *const check_names[FIXTURE_CHECKS_MAX] = { "api",  "app",  "cache", "db",
                                                              "disk", "mail", "queue", "s3" };
-static const char *const canonicals[] = { "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8" };
 
 #define BUILTIN_SERVICE 1
 
@@ -31,6 +30,16 @@ static unsigned random_probes(World *w) {
         return probes[world_random(w, ELEMENTSOF(probes))];
 }
 
+/* What no check has tested yet. */
+static const char *new_canonical(World *w) {
+        char text[32];
+
+        snprintf(text, sizeof(text), "thing %zu", strv_length(w->canonicals));
+        if (strv_append(&w->canonicals, text) < 0)
+                abort();
+        return w->canonicals[strv_length(w->canonicals) - 1];
+}
+
 static void random_thresholds(World *w, FixtureCheck *c) {
         c->failure_threshold = 1 + world_random(w, 3);
         c->success_threshold = 1 + world_random(w, 3) / 2 * world_random(w, 3);
@@ -46,7 +55,7 @@ static void random_times(World *w, FixtureCheck *c) {
 static void random_check(World *w, FixtureCheck *c, const char *name, bool is_builtin) {
         *c = (FixtureCheck){
                 .name = name,
-                .canonical = canonicals[w->n_canonical++ % ELEMENTSOF(canonicals)],
+                .canonical = new_canonical(w),
                 .probes = random_probes(w),
                 .is_uncritical = is_builtin || chance(w, 25),
                 .initial_delay_usec = chance(w, 10) ? world_random(w, w->scale_usec) : 0,
@@ -96,7 +105,7 @@ static Config *make_config(const World *w) {
 static void mutate_check(World *w, FixtureService *s, FixtureCheck *c) {
         switch (world_random(w, 6)) {
         case 0:
-                c->canonical = canonicals[w->n_canonical++ % ELEMENTSOF(canonicals)];
+                c->canonical = new_canonical(w);
                 random_thresholds(w, c);
                 break;
         case 1:
@@ -414,6 +423,7 @@ void world_init(World *w, uint64_t seed, WorldApply apply_event, void *userdata)
 
 void world_done(World *w) {
         config_unref(w->config);
+        strv_free(w->canonicals);
 }
 
 void world_step(World *w) {

@@ -27,7 +27,7 @@ typedef struct World {
         FixtureService plan[WORLD_SERVICES];
         bool is_present[WORLD_SERVICES];
         unsigned mode[WORLD_SERVICES][FIXTURE_CHECKS_MAX]; /* what a check finds */
-        unsigned n_canonical;
+        char **canonicals;                                 /* owned: what there is to test */
         bool is_wild; /* reloads change thresholds too, which the reference does not follow */
 
         Config *config;          /* owned reference: in force */
