@@ -14,7 +14,7 @@
 #define BUS_CALL_TIMEOUT_USEC  USEC_PER_SEC
 #define BUS_RETRY_MIN_USEC     (100 * USEC_PER_MSEC)
 #define BUS_RETRY_MAX_USEC     (2 * USEC_PER_SEC)
-#define BUS_CALLS_QUEUED_MAX   32   /* unsent messages at which new calls are refused */
+#define BUS_CALLS_QUEUED_MAX   16   /* unsent messages at which new calls are refused */
 #define BUS_SIGNALS_QUEUED_MAX 1024 /* unsent messages at which the connection is given up */
 
 typedef struct BusConnection BusConnection;

@@ -51,6 +51,7 @@ struct BusLink {
         Bus *bus;
         sd_bus *connection; /* owned reference */
         bool is_peer;       /* of the private socket */
+        bool is_fresh;      /* peers: may have sent a call right behind the handshake */
         bool is_doomed;     /* ends as soon as the loop turns */
         uid_t uid;          /* peers only: who it is */
         usec_t used_usec;   /* CLOCK_MONOTONIC of its last request */

@@ -21,10 +21,43 @@
 struct BusPrivate {
         Bus *bus;
         int fd;
-        char *path;              /* owned; NULL until it is bound */
-        sd_event_source *accept; /* owned */
-        sd_event_source *resume; /* owned: accepts again after a pause */
+        char *path;                /* owned; NULL until it is bound */
+        sd_event_source *accept;   /* owned */
+        sd_event_source *resume;   /* owned: accepts again after a pause */
+        sd_event_source *catch_up; /* owned: while any peer is fresh */
 };
+
+/* sd-bus takes bytes behind the handshake in with it and then waits for more to come: what a peer
+ * sent in one piece with it would be looked at only with its next message. */
+static int on_handshake_done(_unused_ sd_bus_message *m, void *userdata,
+                             _unused_ sd_bus_error *error) {
+        BusLink *l = userdata;
+
+        l->is_fresh = true;
+        sd_event_source_set_enabled(l->bus->private->catch_up, SD_EVENT_ON);
+        return 0;
+}
+
+static int on_catch_up(sd_event_source *source, void *userdata) {
+        BusPrivate *p = userdata;
+        bool is_done = true;
+        int r;
+
+        LIST_FOREACH(i, &p->bus->links) {
+                BusLink *l = list_item(i, BusLink, links);
+
+                if (!l->is_fresh || l->is_doomed)
+                        continue;
+                r = sd_bus_process(l->connection, NULL);
+                if (r < 0)
+                        bus_link_doom(l);
+                l->is_fresh = r > 0;
+                is_done = is_done && !l->is_fresh;
+        }
+        if (is_done)
+                sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        return 0;
+}
 
 static int on_gone(_unused_ sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
         bus_link_doom(userdata);
@@ -71,6 +104,7 @@ static int server_new(int fd, sd_bus **ret) {
         }
         if ((r = sd_id128_randomize(&id)) < 0 || (r = sd_bus_set_server(bus, true, id)) < 0 ||
             (r = sd_bus_set_description(bus, "private peer")) < 0 ||
+            (r = sd_bus_set_connected_signal(bus, true)) < 0 ||
             (r = sd_bus_set_sender(bus, BUS_NAME)) < 0)
                 return r;
         *ret = TAKE(bus);
@@ -79,6 +113,7 @@ static int server_new(int fd, sd_bus **ret) {
 
 /* Takes over fd. */
 static int peer_add(BusPrivate *p, int fd) {
+        static const char local[] = "org.freedesktop.DBus.Local";
         _cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
         _cleanup_(bus_link_freep) BusLink *l = NULL;
         struct ucred who;
@@ -98,8 +133,9 @@ static int peer_add(BusPrivate *p, int fd) {
                 return r;
         l->is_peer = true;
         l->uid = who.uid;
-        if ((r = sd_bus_match_signal_async(bus, NULL, "org.freedesktop.DBus.Local", NULL,
-                                           "org.freedesktop.DBus.Local", "Disconnected", on_gone,
+        if ((r = sd_bus_match_signal_async(bus, NULL, local, NULL, local, "Connected",
+                                           on_handshake_done, NULL, l)) < 0 ||
+            (r = sd_bus_match_signal_async(bus, NULL, local, NULL, local, "Disconnected", on_gone,
                                            NULL, l)) < 0 ||
             (r = sd_bus_start(bus)) < 0 ||
             (r = sd_bus_attach_event(bus, p->bus->event, BUS_PRIORITY)) < 0)
@@ -169,6 +205,7 @@ BusPrivate *bus_private_free(BusPrivate *p) {
                 return NULL;
         sd_event_source_disable_unref(p->accept);
         sd_event_source_disable_unref(p->resume);
+        sd_event_source_disable_unref(p->catch_up);
         fd_close(p->fd);
         if (p->path)
                 (void) unlink(p->path);
@@ -200,7 +237,10 @@ int bus_private_new(Bus *b, const char *directory, BusPrivate **ret) {
             (r = sd_event_source_set_priority(p->accept, BUS_PRIORITY)) < 0 ||
             (r = sd_event_add_time(b->event, &p->resume, CLOCK_MONOTONIC, 0, PAUSE_ACCURACY_USEC,
                                    on_resume, p)) < 0 ||
-            (r = sd_event_source_set_enabled(p->resume, SD_EVENT_OFF)) < 0)
+            (r = sd_event_source_set_enabled(p->resume, SD_EVENT_OFF)) < 0 ||
+            (r = sd_event_add_defer(b->event, &p->catch_up, on_catch_up, p)) < 0 ||
+            (r = sd_event_source_set_priority(p->catch_up, BUS_PRIORITY)) < 0 ||
+            (r = sd_event_source_set_enabled(p->catch_up, SD_EVENT_OFF)) < 0)
                 return r;
         *ret = TAKE(p);
         return 0;

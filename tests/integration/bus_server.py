@@ -67,8 +67,9 @@ class BusServer:
 
     def order(self, command, within=10):
         os.write(self.process.stdin.fileno(), f"{command}\n".encode())
-        readable, _, _ = select.select([self.process.stdout], [], [], within * SLOWNESS)
-        assert readable, f"no answer to {command!r}:\n{self.log}"
+        answer = select.poll()
+        answer.register(self.process.stdout, select.POLLIN)
+        assert answer.poll(within * SLOWNESS * 1000), f"no answer to {command!r}:\n{self.log}"
         line = os.read(self.process.stdout.fileno(), 4096).decode().strip()
         assert line == "ok", f"{command!r}: {line}"
 

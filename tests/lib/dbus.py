@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""D-Bus clients: one that stays connected, by GLib, and single calls as another user, by gdbus."""
+"""A D-Bus client that stays connected, to a bus or to the private socket."""
 
-import subprocess
 import time
 
 from gi.repository import Gio, GLib
 
-from lib.process import CLEAN_ENVIRONMENT, SLOWNESS
+from lib.process import SLOWNESS
 
 MANAGER = "/org/vitald1"
 
@@ -46,7 +45,7 @@ class Client:
         try:
             self.connection = Gio.DBusConnection.new_for_address_sync(address, flags, None, None)
             self.connection.set_exit_on_close(False)
-            self.connection.signal_subscribe(
+            self.subscription = self.connection.signal_subscribe(
                 self.destination, None, None, None, None, Gio.DBusSignalFlags.NONE,
                 self._on_signal, None)
         finally:
@@ -63,7 +62,9 @@ class Client:
 
     def close(self):
         if not self.connection.is_closed():
+            self.connection.signal_unsubscribe(self.subscription)
             self.connection.close_sync(None)
+        self.poll()     # What is pending holds references.
 
     def _on_signal(self, _connection, _sender, path, interface, member, arguments, *_):
         self.signals.append((time.monotonic(), path, interface, member, arguments.unpack()))
@@ -114,14 +115,3 @@ class Client:
     def members(self, path, name):
         """Of the signals that came: (time, arguments) of this path and name."""
         return [(t, a) for t, p, _, m, a in self.signals if p == path and m == name]
-
-
-def gdbus_call(address, path, method, *arguments, user=None, bus=True):
-    """One call, e.g. as nobody. Returns (succeeded, text)."""
-    as_user = [f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
-    done = subprocess.run(
-        ["/usr/bin/setpriv", *as_user, "/usr/bin/gdbus", "call", f"--address={address}",
-         *(["--dest=org.vitald1"] if bus else []), f"--object-path={path}", f"--method={method}",
-         *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        env=CLEAN_ENVIRONMENT, timeout=30 * SLOWNESS)
-    return done.returncode == 0, (done.stdout + done.stderr).strip()
