@@ -297,6 +297,17 @@ static char *const *on_listening(void *userdata) {
         return d->listening;
 }
 
+static void on_stats(void *userdata, MetricsStats *ret) {
+        Daemon *d = userdata;
+
+        *ret = (MetricsStats){
+                .http = http_server_counters(d->http),
+                .n_connections = http_server_n_connections(d->http),
+                .loop_lag_usec = loop_lag_recent_usec(&d->lag),
+                .log_dropped = log_dropped(),
+        };
+}
+
 static int daemon_add_timers(Daemon *d) {
         int r;
 
@@ -360,7 +371,7 @@ static int daemon_make_outputs(Daemon *d) {
         r = journal_subscribe(d->publisher);
         if (r < 0)
                 return r;
-        r = http_routes_new(d->publisher, &d->routes);
+        r = http_routes_new(d->publisher, on_stats, d, &d->routes);
         if (r < 0)
                 return r;
         r = http_server_new(d->event, &HTTP_SERVER_LIMITS_DEFAULT, http_routes_handle, d->routes,

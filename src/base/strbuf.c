@@ -44,17 +44,22 @@ void strbuf_append(StrBuf *b, const char *s) {
 }
 
 void strbuf_vprintf(StrBuf *b, const char *format, va_list ap) {
+        size_t room = b->allocated - b->length;
         va_list again;
         int n;
 
+        /* What fits, as most does, is formatted once. */
         va_copy(again, ap);
-        n = vsnprintf(NULL, 0, format, again);
+        n = vsnprintf(room > 0 ? b->text + b->length : NULL, room, format, again);
         va_end(again);
         if (n < 0 || !strbuf_reserve(b, (size_t) n)) {
                 b->failed = true;
+                if (room > 0)
+                        b->text[b->length] = 0;
                 return;
         }
-        vsnprintf(b->text + b->length, (size_t) n + 1, format, ap);
+        if ((size_t) n >= room)
+                vsnprintf(b->text + b->length, (size_t) n + 1, format, ap);
         b->length += (size_t) n;
 }
 

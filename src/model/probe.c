@@ -77,8 +77,7 @@ static bool check_is_measured_dead(const CheckState *c) {
         return check_config_feeds(c->config, PROBE_LIVENESS) && c->is_dead;
 }
 
-/* Worth a mention beside a ready verdict. */
-static bool check_degrades(const CheckState *c, Time now) {
+bool probe_check_degrades(const CheckState *c, Time now) {
         if (!check_config_feeds(c->config, PROBE_READINESS))
                 return false;
         if (c->state == HEALTH_DEGRADED)
@@ -129,7 +128,7 @@ Verdict probe_evaluate(const ServiceConfig *service, const ServiceState *state,
 
                 if (probe_check_blocks(c, PROBE_READINESS, false, now))
                         v.ready = READINESS_NOT_READY;
-                if (check_degrades(c, now))
+                if (probe_check_degrades(c, now))
                         v.is_degraded = true;
                 if (may_die && probe_check_blocks(c, PROBE_LIVENESS, false, now))
                         v.live = LIVENESS_DEAD;

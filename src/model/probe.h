@@ -46,5 +46,8 @@ Verdict probe_evaluate_host(const Config *config, const Verdict services[],
  * startup; without one its readiness checks' first results are waited for. */
 bool probe_check_blocks(const CheckState *c, Probe p, bool has_startup_checks, Time now);
 
+/* Whether this check makes its service degraded: worth a mention beside a ready verdict. */
+bool probe_check_degrades(const CheckState *c, Time now);
+
 /* checks are the service's own slice. */
 bool service_has_startup_checks(const ServiceConfig *service, CheckConfig *const checks[]);

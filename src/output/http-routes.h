@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Which path is answered with what, from the publisher's current snapshot. */
+/* Which path is answered with what, from the publisher's current snapshot. An answer is rendered
+ * once a snapshot, however many ask for it. */
 
 #include "output/http-server.h"
+#include "output/metrics.h"
 #include "output/publisher.h"
 
 typedef struct HttpRoutes HttpRoutes;
 
-int http_routes_new(Publisher *publisher, HttpRoutes **ret);
+/* What /metrics says of the daemon itself; asked when needed. */
+typedef void (*HttpRoutesStats)(void *userdata, MetricsStats *ret);
+
+int http_routes_new(Publisher *publisher, HttpRoutesStats stats, void *userdata, HttpRoutes **ret);
 HttpRoutes *http_routes_free(HttpRoutes *r);
 DEFINE_CLEANUP(HttpRoutes *, http_routes_free);
 

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+#include "output/metrics.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct Metrics {
+        const Snapshot *snapshot;  /* borrowed */
+        const MetricsStats *stats; /* borrowed */
+        MetricsFormat format;
+        StrBuf *out;      /* borrowed */
+        const char *name; /* of the present family */
+        bool has_labels;  /* in the present sample */
+} Metrics;
+
+/* -- samples: name{label="value"} number ------------------------------------------------------ */
+
+static void sample_begin(Metrics *m, const char *suffix) {
+        strbuf_append(m->out, m->name);
+        strbuf_append(m->out, suffix);
+        m->has_labels = false;
+}
+
+static void sample_label(Metrics *m, const char *label, const char *value) {
+        strbuf_append(m->out, m->has_labels ? "," : "{");
+        strbuf_append(m->out, label);
+        strbuf_append(m->out, "=\"");
+        for (size_t n; *value; value += n) {
+                n = strcspn(value, "\\\"\n");
+                strbuf_append_bytes(m->out, value, n);
+                if (value[n]) {
+                        strbuf_append(m->out, value[n] == '\n'  ? "\\n"
+                                              : value[n] == '"' ? "\\\""
+                                                                : "\\\\");
+                        n++;
+                }
+        }
+        strbuf_append(m->out, "\"");
+        m->has_labels = true;
+}
+
+static void sample_check(Metrics *m, const CheckState *c) {
+        sample_label(m, "service", c->config->service);
+        sample_label(m, "check", c->config->name);
+}
+
+_printf_(2, 3) static void sample_end(Metrics *m, const char *format, ...) {
+        va_list ap;
+
+        strbuf_append(m->out, m->has_labels ? "} " : " ");
+        va_start(ap, format);
+        strbuf_vprintf(m->out, format, ap);
+        va_end(ap);
+        strbuf_append(m->out, "\n");
+}
+
+static void sample_end_count(Metrics *m, uint64_t n) {
+        char text[32];
+
+        snprintf(text, sizeof(text), "%" PRIu64 "\n", n);
+        strbuf_append(m->out, m->has_labels ? "} " : " ");
+        strbuf_append(m->out, text);
+}
+
+static void sample_end_seconds(Metrics *m, usec_t t) {
+        sample_end(m, "%" PRIu64 ".%06" PRIu64, t / USEC_PER_SEC, t % USEC_PER_SEC);
+}
+
+/* -- families of each check ------------------------------------------------------------------- */
+
+static void write_healthy(Metrics *m, const CheckState *c) {
+        sample_begin(m, "");
+        sample_check(m, c);
+        sample_end_count(m, health_is_good(c->state));
+}
+
+static void write_state(Metrics *m, const CheckState *c) {
+        for (Health h = 0; h < HEALTH_COUNT_; h++) {
+                sample_begin(m, "");
+                sample_check(m, c);
+                sample_label(m, "state", health_to_string(h));
+                sample_end_count(m, c->state == h);
+        }
+}
+
+static void write_values(Metrics *m, const CheckState *c) {
+        for (size_t i = 0; i < c->last.n_values; i++) {
+                const Value *value = &c->last.values[i];
+
+                sample_begin(m, "");
+                sample_check(m, c);
+                sample_label(m, "name", value->name);
+                sample_label(m, "unit", value->unit);
+                sample_end(m, "%.15g", value->number);
+        }
+}
+
+static void write_duration(Metrics *m, const CheckState *c) {
+        uint64_t n = 0;
+
+        for (size_t i = 0; i <= LATENCY_BUCKETS; i++) {
+                char bound[32] = "+Inf";
+
+                if (i < LATENCY_BUCKETS)
+                        snprintf(bound, sizeof(bound), "%g",
+                                 (double) latency_bounds_usec[i] / (double) USEC_PER_SEC);
+                n += c->latency_counts[i];
+                sample_begin(m, "_bucket");
+                sample_check(m, c);
+                sample_label(m, "le", bound);
+                sample_end_count(m, n);
+        }
+
+        sample_begin(m, "_sum");
+        sample_check(m, c);
+        sample_end_seconds(m, c->latency_sum_usec);
+        sample_begin(m, "_count");
+        sample_check(m, c);
+        sample_end_count(m, n);
+}
+
+static void write_runs(Metrics *m, const CheckState *c) {
+        for (Outcome o = 0; o < ELEMENTSOF(c->n_by_outcome); o++) {
+                sample_begin(m, "_total");
+                sample_check(m, c);
+                sample_label(m, "outcome", outcome_to_string(o));
+                sample_end_count(m, c->n_by_outcome[o]);
+        }
+}
+
+static void write_dependency(Metrics *m, const CheckState *c) {
+        sample_begin(m, "");
+        sample_label(m, "service", c->config->service);
+        sample_label(m, "component", c->config->name);
+        sample_end_count(m, health_is_good(c->state));
+}
+
+/* -- families of the whole -------------------------------------------------------------------- */
+
+static void write_probe(Metrics *m, const char *service, Probe p, bool is_ok) {
+        sample_begin(m, "");
+        sample_label(m, "service", service);
+        sample_label(m, "probe", probe_to_string(p));
+        sample_end_count(m, is_ok);
+}
+
+static void write_verdict(Metrics *m, const char *service, const Verdict *v) {
+        write_probe(m, service, PROBE_LIVENESS, v->live == LIVENESS_ALIVE);
+        write_probe(m, service, PROBE_READINESS, v->ready == READINESS_READY);
+        write_probe(m, service, PROBE_STARTUP, v->started == STARTUP_STARTED);
+}
+
+/* The host is the one without a service. */
+static void write_probes(Metrics *m) {
+        const Snapshot *s = m->snapshot;
+
+        write_verdict(m, "", &s->host);
+        for (size_t i = 0; i < s->config->n_services; i++)
+                write_verdict(m, s->config->services[i].name, &s->services[i].verdict);
+}
+
+static void write_requests(Metrics *m) {
+        for (unsigned status = 0; status < HTTP_STATUS_END; status++) {
+                char code[16];
+
+                if (m->stats->http->answers[status] == 0)
+                        continue;
+                snprintf(code, sizeof(code), "%u", status);
+                sample_begin(m, "_total");
+                sample_label(m, "code", code);
+                sample_end_count(m, m->stats->http->answers[status]);
+        }
+}
+
+static void write_connections(Metrics *m) {
+        sample_begin(m, "");
+        sample_end_count(m, m->stats->n_connections);
+}
+
+static void write_connection_events(Metrics *m) {
+        const HttpCounters *http = m->stats->http;
+        const struct {
+                const char *event;
+                uint64_t n;
+        } events[] = {
+                { "accepted", http->accepted },
+                { "evicted", http->evicted },
+                { "refused", http->refused },
+                { "timed_out", http->timed_out },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(events); i++) {
+                sample_begin(m, "_total");
+                sample_label(m, "event", events[i].event);
+                sample_end_count(m, events[i].n);
+        }
+}
+
+static void write_loop_lag(Metrics *m) {
+        sample_begin(m, "");
+        sample_end_seconds(m, m->stats->loop_lag_usec);
+}
+
+static void write_log_dropped(Metrics *m) {
+        sample_begin(m, "_total");
+        sample_end_count(m, m->stats->log_dropped);
+}
+
+static void write_sequence(Metrics *m) {
+        sample_begin(m, "_total");
+        sample_end_count(m, m->snapshot->sequence);
+}
+
+static void write_build(Metrics *m) {
+        sample_begin(m, "");
+        sample_label(m, "version", PACKAGE_VERSION);
+        sample_label(m, "compiler", VITALD_COMPILER);
+        sample_end_count(m, 1);
+}
+
+typedef enum FamilyType { FAMILY_GAUGE, FAMILY_COUNTER, FAMILY_HISTOGRAM } FamilyType;
+
+/* Counters stand here without the _total that their samples have. */
+static const struct Family {
+        const char *name;
+        FamilyType type;
+        const char *help;
+        void (*write_check)(Metrics *m, const CheckState *c); /* once for each check, or */
+        void (*write)(Metrics *m);                            /* once */
+} families[] = {
+        { "vitald_check_healthy", FAMILY_GAUGE, "Whether the check is healthy or degraded.",
+          .write_check = write_healthy },
+        { "vitald_check_state", FAMILY_GAUGE, "1 for the state that the check is in.",
+          .write_check = write_state },
+        { "vitald_check_value", FAMILY_GAUGE, "What the check's latest run measured.",
+          .write_check = write_values },
+        { "vitald_check_duration_seconds", FAMILY_HISTOGRAM, "How long the check's runs took.",
+          .write_check = write_duration },
+        { "vitald_check_runs", FAMILY_COUNTER, "The check's runs by outcome.",
+          .write_check = write_runs },
+        { "app_health_dependency_status", FAMILY_GAUGE, "Whether the component is up.",
+          .write_check = write_dependency },
+        { "vitald_probe_ok", FAMILY_GAUGE,
+          "Whether the probe's verdict is good; the empty service is the host.",
+          .write = write_probes },
+        { "vitald_http_requests", FAMILY_COUNTER, "Requests answered, by status code.",
+          .write = write_requests },
+        { "vitald_http_connections", FAMILY_GAUGE, "Open HTTP connections.",
+          .write = write_connections },
+        { "vitald_http_connection_events", FAMILY_COUNTER, "HTTP connections by what befell them.",
+          .write = write_connection_events },
+        { "vitald_loop_lag_seconds", FAMILY_GAUGE,
+          "The longest that anything had to wait for the event loop lately.",
+          .write = write_loop_lag },
+        { "vitald_log_dropped", FAMILY_COUNTER, "Log messages that could not be delivered.",
+          .write = write_log_dropped },
+        { "vitald_snapshots", FAMILY_COUNTER, "Pictures published; the sequence of the latest.",
+          .write = write_sequence },
+        { "vitald_build_info", FAMILY_GAUGE, "The version that runs.", .write = write_build },
+};
+
+static void family_describe(Metrics *m, const struct Family *f) {
+        static const char *const types[] = {
+                [FAMILY_GAUGE] = "gauge",
+                [FAMILY_COUNTER] = "counter",
+                [FAMILY_HISTOGRAM] = "histogram",
+        };
+        const char *suffix =
+                f->type == FAMILY_COUNTER && m->format == METRICS_CLASSIC ? "_total" : "";
+
+        strbuf_printf(m->out, "# HELP %s%s %s\n# TYPE %s%s %s\n", f->name, suffix, f->help, f->name,
+                      suffix, types[f->type]);
+}
+
+void metrics_render(const Snapshot *s, const MetricsStats *stats, MetricsFormat format,
+                    StrBuf *out) {
+        Metrics m = { .snapshot = s, .stats = stats, .format = format, .out = out };
+
+        for (size_t i = 0; i < ELEMENTSOF(families); i++) {
+                const struct Family *f = &families[i];
+
+                m.name = f->name;
+                family_describe(&m, f);
+                if (f->write)
+                        f->write(&m);
+                else
+                        for (size_t j = 0; j < s->config->n_checks; j++)
+                                f->write_check(&m, s->checks[j]);
+        }
+        if (format == METRICS_OPENMETRICS)
+                strbuf_append(out, "# EOF\n");
+}

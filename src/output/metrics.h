@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The measurements for Prometheus and its kin, from one snapshot and what the daemon says of
+ * itself. */
+
+#include "base/strbuf.h"
+#include "model/snapshot.h"
+#include "output/http-server.h"
+
+typedef struct MetricsStats {
+        const HttpCounters *http; /* borrowed */
+        unsigned n_connections;
+        usec_t loop_lag_usec; /* the longest turn of the loop lately */
+        uint64_t log_dropped; /* messages that the log's receiver did not take */
+} MetricsStats;
+
+typedef enum MetricsFormat {
+        METRICS_CLASSIC,     /* text/plain; version=0.0.4 */
+        METRICS_OPENMETRICS, /* application/openmetrics-text; version=1.0.0 */
+} MetricsFormat;
+
+#define METRICS_CLASSIC_TYPE     "text/plain; version=0.0.4; charset=utf-8"
+#define METRICS_OPENMETRICS_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+void metrics_render(const Snapshot *s, const MetricsStats *stats, MetricsFormat format,
+                    StrBuf *out);
