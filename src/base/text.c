@@ -173,25 +173,25 @@ uint64_t hash_bytes(uint64_t h, const void *bytes, size_t n) {
 
 unsigned edit_distance(const char *a, const char *b, unsigned limit) {
         size_t na = strlen(a), nb = strlen(b);
-        unsigned row[DISTANCE_MAX + 1];
+        unsigned rows[3][DISTANCE_MAX + 1];
 
         if (na > DISTANCE_MAX || nb > DISTANCE_MAX)
                 return limit + 1;
         for (size_t j = 0; j <= nb; j++)
-                row[j] = (unsigned) j;
+                rows[0][j] = (unsigned) j;
         for (size_t i = 1; i <= na; i++) {
-                unsigned diagonal = row[0];
+                unsigned *row = rows[i % 3], *above = rows[(i + 2) % 3],
+                         *two_above = rows[(i + 1) % 3];
 
                 row[0] = (unsigned) i;
                 for (size_t j = 1; j <= nb; j++) {
-                        unsigned above = row[j];
-                        unsigned change = diagonal + (a[i - 1] != b[j - 1]);
-
-                        row[j] = MIN(change, MIN(above, row[j - 1]) + 1);
-                        diagonal = above;
+                        row[j] = MIN(above[j - 1] + (a[i - 1] != b[j - 1]),
+                                     MIN(above[j], row[j - 1]) + 1);
+                        if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                                row[j] = MIN(row[j], two_above[j - 2] + 1);
                 }
         }
-        return MIN(row[nb], limit + 1);
+        return MIN(rows[na % 3][nb], limit + 1);
 }
 
 unsigned typo_distance(const char *typed, const char *known) {

@@ -53,7 +53,8 @@ bool strv_equal(char *const *a, char *const *b);
 #define HASH_INIT 14695981039346656037ULL
 uint64_t hash_bytes(uint64_t h, const void *bytes, size_t n);
 
-/* Number of edits between two words, no more than limit + 1. Used for "did you mean". */
+/* Number of edits (a letter more, less or other, two neighbours swapped) between two words, no more
+ * than limit + 1. Used for "did you mean". */
 unsigned edit_distance(const char *a, const char *b, unsigned limit);
 
 /* How far a typed word is from a known one: 0 when only the case differs, UINT_MAX when it is too

@@ -68,11 +68,11 @@ static void apply_unknown_key(const SectionApply *a, const Assignment *s) {
                                 "unknown key %s= in %s; secrets do not stand in these files, "
                                 "%s= names one",
                                 shown, title, credential);
-        else if (a->takes_any_key)
-                return;
         else if (nearest)
                 diagnostics_add(a->diagnostics, s->file, s->line,
                                 "unknown key %s= in %s; did you mean %s=?", shown, title, nearest);
+        else if (a->takes_any_key)
+                return;
         else
                 diagnostics_add(a->diagnostics, s->file, s->line, "unknown key %s= in %s", shown,
                                 title);

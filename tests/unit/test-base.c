@@ -162,6 +162,8 @@ static void test_edit_distance(void **state _unused_) {
         assert_int_equal(edit_distance("Intervall", "Interval", 3), 1);
         assert_int_equal(edit_distance("Timeout", "Timeout", 3), 0);
         assert_int_equal(edit_distance("Foo", "Interval", 3), 4);
+        assert_int_equal(edit_distance("Tpye", "Type", 3), 1);
+        assert_int_equal(edit_distance("", "abc", 3), 3);
 }
 
 static void test_strbuf(void **state _unused_) {
