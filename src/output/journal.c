@@ -97,7 +97,7 @@ static void log_check(const Flip *flip, const Snapshot *old, const Snapshot *new
                 { "VITALD_STATE", health_to_string(c->state) },
                 { "VITALD_PREVIOUS_STATE", before ? health_to_string(before->state) : NULL },
                 { "VITALD_REASON", reason_format(reason, c->reason, c->detail)[0] ? reason : NULL },
-                { "VITALD_TARGET", c->config->target.text },
+                { "VITALD_TARGET", *c->config->target.text ? c->config->target.text : NULL },
         };
         log_fields(before && c->state == HEALTH_HEALTHY && before->state != HEALTH_PENDING
                            ? LOG_NOTICE
@@ -181,7 +181,8 @@ static bool subject_just_begins(const Subject *s, Kind kind) {
                (kind == KIND_NOT_READY && s->verdict->reason == REASON_NONE);
 }
 
-/* ": redis", ", but degraded", ": drained by root: kernel update" */
+/* " because of redis", ", but degraded", ": drained by root: kernel update". What the host has from
+ * a service is explained where that service is. */
 static void append_subject_detail(StrBuf *b, const Subject *s, Kind kind) {
         if (kind == KIND_READY && s->verdict->is_degraded)
                 strbuf_append(b, ", but degraded");
@@ -194,7 +195,7 @@ static void append_subject_detail(StrBuf *b, const Subject *s, Kind kind) {
         else if (s->verdict->reason == REASON_DRAINED && s->drain)
                 strbuf_printf(b, ": drained by %s%s%s", s->drain->who, *s->drain->note ? ": " : "",
                               s->drain->note);
-        else if (s->verdict->reason != REASON_NONE)
+        else if (s->verdict->reason != REASON_NONE && !(s->cause && !s->service))
                 strbuf_printf(b, ": %s", reason_to_string(s->verdict->reason));
         else if (s->cause)
                 strbuf_printf(b, " because of %s", s->cause);
@@ -208,6 +209,14 @@ static const char *subject_state(const Subject *s, Probe p) {
         if (p == PROBE_STARTUP)
                 return startup_to_string(s->verdict->started);
         return readiness_to_string(s->verdict->ready);
+}
+
+/* What people did on purpose is no warning. */
+static int subject_level(const Subject *s, const Style *style) {
+        bool is_meant =
+                s->verdict->reason == REASON_DRAINED || s->verdict->reason == REASON_INACTIVE;
+
+        return is_meant ? MAX(style->level, LOG_NOTICE) : style->level;
 }
 
 static void log_subject(const Subject *s, Probe p) {
@@ -228,8 +237,8 @@ static void log_subject(const Subject *s, Probe p) {
                   s->verdict->reason == REASON_NONE ? NULL : reason_to_string(s->verdict->reason) },
                 { "VITALD_CAUSE", s->cause },
         };
-        log_fields(style->level, fields, ELEMENTSOF(fields), "%s %s%s", s->name, style->text,
-                   detail.text ? detail.text : "");
+        log_fields(subject_level(s, style), fields, ELEMENTSOF(fields), "%s %s%s", s->name,
+                   style->text, detail.text ? detail.text : "");
 }
 
 /* -- both -------------------------------------------------------------------------------------- */

@@ -21,6 +21,8 @@ class BusServer:
         self.mode = mode if bus else "none"
         self.services = services
         self.log_path = self.directory / "bus-server.log"
+        self.environment = {}
+        self.wrap = list        # A function of argv.
         self.process = None
 
     def __enter__(self):
@@ -29,9 +31,10 @@ class BusServer:
                 self.runtime_directory, self.services]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                ["/usr/bin/setpriv", "--pdeathsig", "KILL", *map(str, argv)],
+                ["/usr/bin/setpriv", "--pdeathsig", "KILL", *map(str, self.wrap(argv))],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
                 env={**CLEAN_ENVIRONMENT, **(self.bus.environment if self.bus else {}),
+                     **self.environment,
                      "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=98",
                      "UBSAN_OPTIONS": "print_stacktrace=1"})
         self.order("release")       # Until it takes commands.

@@ -311,6 +311,7 @@ int main(int argc, char **argv) {
         sigaddset(&mask, SIGTERM);
         sigprocmask(SIG_BLOCK, &mask, NULL);
         signal(SIGPIPE, SIG_IGN);
+        log_open();
         config = make_config(n);
         s.state = fixture_need(state_new(config, time_now()));
         s.publisher = fixture_need(publisher_new());
