@@ -29,6 +29,7 @@ struct Dial {
         const Address *address; /* borrowed */
         ResolverQuery *query;   /* owned; while resolving */
         sd_event_source *timer; /* owned: the next attempt or the failure is due */
+        DialResolvedHandler resolved;
         DialHandler handler;
         void *userdata;
         DialProgress progress;
@@ -223,10 +224,11 @@ static void on_resolved(void *userdata, const ResolverAnswer *answer) {
         }
         memcpy(d->addresses, answer->addresses, answer->n_addresses * sizeof(d->addresses[0]));
         dial_set_resolved(d, answer->n_addresses);
+        d->resolved(d->userdata);
 }
 
-int dial_new(sd_event *event, Resolver *resolver, const Address *address, DialHandler handler,
-             void *userdata, Dial **ret) {
+int dial_new(sd_event *event, Resolver *resolver, const Address *address,
+             DialResolvedHandler resolved, DialHandler handler, void *userdata, Dial **ret) {
         _cleanup_(dial_freep) Dial *d = calloc(1, sizeof(*d));
         int r;
 
@@ -234,6 +236,7 @@ int dial_new(sd_event *event, Resolver *resolver, const Address *address, DialHa
                 return -ENOMEM;
         d->event = event;
         d->address = address;
+        d->resolved = resolved;
         d->handler = handler;
         d->userdata = userdata;
         d->progress.times.dialled_usec = clock_usec(CLOCK_MONOTONIC);

@@ -21,9 +21,13 @@ typedef struct DialProgress {
  * error says why, EDESTADDRREQ when progress->resolve does. The callee frees the Dial. */
 typedef void (*DialHandler)(void *userdata, int fd, int error);
 
+/* Called once the name is resolved and the attempts begin; not for addresses without a name. The
+ * callee may free the Dial. */
+typedef void (*DialResolvedHandler)(void *userdata);
+
 /* address is borrowed. -ENOMEM, or -EAGAIN when the resolver is at its bounds. */
-int dial_new(sd_event *event, Resolver *resolver, const Address *address, DialHandler handler,
-             void *userdata, Dial **ret);
+int dial_new(sd_event *event, Resolver *resolver, const Address *address,
+             DialResolvedHandler resolved, DialHandler handler, void *userdata, Dial **ret);
 
 /* Drops what is under way at once; the handler stays silent. */
 Dial *dial_free(Dial *d);

@@ -57,6 +57,8 @@ static void stream_shut(Stream *s) {
         s->dial = dial_free(s->dial);
         s->source = sd_event_source_disable_unref(s->source);
         s->fd = fd_close(s->fd);
+        if (s->out.text)
+                explicit_bzero(s->out.text, s->out.allocated); /* it may hold a password */
         strbuf_done(&s->out);
 }
 
@@ -204,6 +206,15 @@ static void stream_open(Stream *s, int fd) {
                 s->handlers->connected(s->userdata);
 }
 
+static void on_resolved(void *userdata) {
+        Stream *s = userdata;
+
+        s->depth++;
+        if (s->handlers->resolved)
+                s->handlers->resolved(s->userdata);
+        stream_leave(s);
+}
+
 static void on_dialled(void *userdata, int fd, int error) {
         Stream *s = userdata;
         bool is_resolved;
@@ -238,7 +249,7 @@ int stream_dial(sd_event *event, Resolver *resolver, const Address *address,
                 .fd = -1,
                 .expected = STREAM_REPLY_MAX,
         };
-        r = dial_new(event, resolver, &s->address, on_dialled, s, &s->dial);
+        r = dial_new(event, resolver, &s->address, on_resolved, on_dialled, s, &s->dial);
         if (r < 0)
                 return r;
         *ret = TAKE(s);

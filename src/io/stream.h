@@ -39,6 +39,7 @@ typedef struct StreamFailure {
 const char *stream_failure_text(const StreamFailure *f);
 
 typedef struct StreamHandlers {
+        void (*resolved)(void *userdata);  /* may be NULL; not for addresses without a name */
         void (*connected)(void *userdata); /* may be NULL */
         void (*received)(void *userdata, const void *bytes, size_t n);
         /* Called at most once, the last call of all; the stream is still there to be freed. */

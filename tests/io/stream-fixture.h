@@ -90,7 +90,11 @@ static inline void on_failed(void *userdata, const StreamFailure *f) {
                 s->stream = stream_free(s->stream);
 }
 
-static const StreamHandlers handlers = { on_connected, on_received, on_failed };
+static const StreamHandlers handlers = {
+        .connected = on_connected,
+        .received = on_received,
+        .failed = on_failed,
+};
 
 static inline void dial(const Fixture *f, Seen *s, const char *host, uint16_t port) {
         const char *error;

@@ -1,0 +1,384 @@
+# SPDX-License-Identifier: MIT
+"""Type=redis against a real redis-server, and against scripted ones where it never says so."""
+
+import pathlib
+import socket
+import statistics
+import threading
+import time
+
+import pytest
+
+from lib.peers import (TcpServer, answer_with, close_at_once, hold, refused_address, reset,
+                       send_then_close, send_then_hold)
+from lib.process import SLOWNESS, eventually, free_port
+from lib.redis import Redis
+from lib.runner import CheckRunner
+
+ONCE = "Interval=1h\nRetryInterval=1h\n"
+
+
+def check(address, more="", interval=ONCE):
+    return f"[Check redis]\nType=redis\nAddress={address}\n{interval}{more}"
+
+
+@pytest.fixture
+def run(directory):
+    """The first result of a check on the address."""
+    def first(address, more="", credentials=None):
+        with CheckRunner(directory, check(address, more), credentials) as runner:
+            return runner.next()
+    return first
+
+
+def assert_result(result, outcome, reason, *words):
+    assert (result["outcome"], result["reason"]) == (outcome, reason), result
+    for word in words:
+        assert word in result["message"], result
+
+
+# -- a good server ---------------------------------------------------------------------------------
+
+def test_answers(redis, run):
+    result = run(redis.address)
+    assert_result(result, "pass", "", "PONG")
+    assert 0 < result["latency_ms"] < 1000
+
+
+def test_unix_socket(redis, run):
+    assert run(redis.unix_path)["outcome"] == "pass"
+
+
+def test_name_and_default_port(run, directory):
+    assert_result(run("localhost:1"), "fail", "refused", "localhost:1", "Connection refused")
+
+
+def test_holds_one_connection_for_all_runs(redis, directory):
+    with CheckRunner(directory, check(redis.address)) as runner:
+        runner.next()
+        before = accepted(redis)
+        assert runner.run("redis", 1000)["pass"] == 1000
+        assert accepted(redis) - before == 1       # Our own question.
+
+
+def accepted(redis):
+    info = redis.command("INFO", "stats").decode()
+    return int(info.partition("total_connections_received:")[2].split()[0])
+
+
+def test_renews_the_connection_after_its_age(redis, directory):
+    with CheckRunner(directory, check(redis.address, "ConnectionMaxAge=1s\n",
+                                      "Interval=100ms\n")) as runner:
+        first = eventually(lambda: connected_since(redis), what="a connection")
+        eventually(lambda: connected_since(redis) - first, what="a new connection")
+        runner.forget()
+        assert runner.next()["outcome"] == "pass"
+
+
+def connected_since(redis):
+    """The id of the newest connection but our own."""
+    lines = redis.command("CLIENT", "LIST").decode().split("\r\n")[1].splitlines()
+    ids = sorted(int(line.split()[0].partition("=")[2]) for line in lines)
+    assert len(ids) > 1
+    return ids[-2]
+
+
+@pytest.mark.parametrize("more, times, outcome", [("", 10000, "pass"),
+                                                  ("Database=16\n", 3000, "fail")],
+                         ids=["held", "dialled"])
+def test_thousands_of_runs_leave_nothing(more, times, outcome, redis, directory):
+    with CheckRunner(directory, check(redis.address, more)) as runner:
+        runner.next()
+        assert runner.run("redis", 500)[outcome] == 500
+        before = usage(runner.pid)
+        assert runner.run("redis", times)[outcome] == times
+        fds, memory = usage(runner.pid)
+        assert fds <= before[0]
+        assert memory - before[1] <= 256, (before, memory)
+
+
+def usage(pid):
+    """(open fds, resident kilobytes)"""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return (len(list(pathlib.Path(f"/proc/{pid}/fd").iterdir())),
+            int(status.partition("VmRSS:")[2].split()[0]))
+
+
+# -- logging in ------------------------------------------------------------------------------------
+
+@pytest.fixture
+def guarded(directory):
+    with Redis(directory / "guarded", password="s3cret") as server:
+        yield server
+
+
+def test_password(guarded, run):
+    more = "PasswordCredential=redis\n"
+    assert run(guarded.address, more, {"redis": "s3cret\n"})["outcome"] == "pass"
+    result = run(guarded.address, more, {"redis": "wrong"})
+    assert_result(result, "fail", "auth/password", "WRONGPASS")
+    assert "wrong" not in result["message"]
+    assert_result(run(guarded.address), "fail", "auth/missing", "NOAUTH")
+
+
+def test_password_nobody_asked_for(redis, run):
+    result = run(redis.address, "PasswordCredential=redis\n", {"redis": "x"})
+    assert_result(result, "fail", "auth", "AUTH")
+
+
+def test_credential_that_is_not_there(redis, run):
+    assert_result(run(redis.address, "PasswordCredential=redis\n"), "fail", "credential", "redis")
+
+
+def test_user_with_few_rights(redis, run):
+    redis.command("ACL", "SETUSER", "health", "on", ">pw", "+ping")
+    redis.command("ACL", "SETUSER", "nothing", "on", ">pw")
+    more = "PasswordCredential=redis\nUsername="
+    assert run(redis.address, more + "health\n", {"redis": "pw"})["outcome"] == "pass"
+    assert_result(run(redis.address, more + "nothing\n", {"redis": "pw"}), "fail",
+                  "auth/permission", "NOPERM")
+
+
+def test_database(redis, run):
+    assert run(redis.address, "Database=15\n")["outcome"] == "pass"
+    assert_result(run(redis.address, "Database=16\n"), "fail", "status/database", "DB index")
+
+
+# -- what the server says of itself ----------------------------------------------------------------
+
+def test_fault_30_loading(directory, run):
+    with Redis(directory / "redis") as redis:
+        redis.command("DEBUG", "POPULATE", "100000", "key", "500")
+        redis.command("SAVE")
+        redis.close()
+        redis.options = ["--key-load-delay", "100", "--loading-process-events-interval-bytes",
+                         "1024"]
+        redis.start()
+        assert_result(run(redis.address), "fail", "status/loading", "LOADING")
+
+
+def test_fault_30_master_is_down(directory, run):
+    options = ["--replicaof", *refused_address().split(":"), "--replica-serve-stale-data", "no"]
+    with Redis(directory / "redis", options=options) as redis:
+        assert_result(run(redis.address), "fail", "status/masterdown", "MASTERDOWN")
+
+
+def test_fault_30_busy(redis, run):
+    redis.command("CONFIG", "SET", "busy-reply-threshold", "10")
+    script = threading.Thread(target=lambda: redis.command(
+        "EVAL", "while true do end", "0", within=30))
+    script.start()
+    try:
+        eventually(lambda: redis.command("PING").startswith(b"-BUSY"), what="-BUSY")
+        assert_result(run(redis.address), "fail", "status/busy", "BUSY")
+    finally:
+        redis.command("SCRIPT", "KILL")
+        script.join()
+
+
+def test_fault_30_cannot_save(redis, run):
+    redis.command("CONFIG", "SET", "save", "1 1")
+    redis.command("SET", "a", "b")
+    (redis.directory / "dump.rdb").mkdir()
+
+    def fails():
+        redis.command("BGSAVE")
+        return redis.command("PING").startswith(b"-MISCONF")
+    eventually(fails, what="-MISCONF", every=0.1)
+    assert_result(run(redis.address), "fail", "status/misconf", "MISCONF")
+    redis.kill9()       # It would not end without having saved.
+
+
+def test_too_many_clients(directory, run):
+    with Redis(directory / "redis", options=["--maxclients", "1"]) as redis:
+        with socket.create_connection((redis.host, redis.port)) as only:
+            def is_taken():
+                only.sendall(b"PING\r\n")
+                return only.recv(64) == b"+PONG\r\n"
+            eventually(is_taken, what="the only place")
+            assert_result(run(redis.address), "fail", "status/max-clients", "max number")
+
+
+# -- broken peers ----------------------------------------------------------------------------------
+
+def test_fault_13_black_hole(black_hole, directory):
+    text = check(black_hole.address) + check("127.0.0.1:1").replace("[Check redis]",
+                                                                    "[Check other]")
+    before = time.monotonic()
+    with CheckRunner(directory, text) as runner:
+        assert runner.next()["check"] == "other"
+        result = runner.next()
+    assert_result(result, "fail", "timeout", "1000ms", "connecting to")
+    assert 1 <= result["time"] - before < 2 * SLOWNESS
+
+
+def test_fault_14_refused(run):
+    assert_result(run(refused_address()), "fail", "refused")
+
+
+def test_fault_14_no_socket(run, directory):
+    assert_result(run(directory / "none.sock"), "fail", "missing", "No such file")
+
+
+def test_fault_15_reset(run):
+    def script(connection):
+        connection.recv(100)
+        connection.sendall(b"+PO")
+        # Only what was sent before a reset and read by then is counted.
+        time.sleep(0.1)
+        reset(connection)
+    with TcpServer(script) as server:
+        assert_result(run(server.address), "fail", "reset", "after 3 bytes")
+
+
+@pytest.mark.parametrize("script, words", [
+    (close_at_once, "Connection closed without a reply"),
+    (send_then_close(b"+PON"), "closed after 4 bytes"),
+], ids=["before the first byte", "in the reply"])
+def test_fault_16_closed(script, words, run):
+    def later(connection):
+        connection.recv(100)
+        script(connection)
+    with TcpServer(later) as server:
+        assert_result(run(server.address), "fail", "truncated", words)
+
+
+def drip(connection):
+    connection.recv(100)
+    for byte in b"$1000\r\n" + 1000 * b"x":
+        connection.sendall(bytes([byte]))
+        time.sleep(0.05)
+
+
+def test_fault_18_one_byte_after_the_other(run):
+    with TcpServer(drip) as server:
+        before = time.monotonic()
+        result = run(server.address)
+    assert_result(result, "fail", "timeout", "waiting for the reply to PING")
+    assert result["time"] - before < 2 * SLOWNESS
+
+
+@pytest.mark.parametrize("reply, outcome, reason", [
+    (b"+PONG\r\n+PONG\r\n", "pass", ""),
+    (b"HTTP/1.1 400 Bad Request\r\n\r\n", "fail", "protocol"),
+    (b"SSH-2.0-OpenSSH_9.2\r\n", "fail", "protocol"),
+    (b"\0\xff\x1b[31m", "fail", "protocol"),
+    (b">2\r\n+push\r\n+message\r\n", "fail", "protocol"),
+    (b"+pong\r\n", "fail", "protocol"),
+    (b":1\r\n", "fail", "protocol"),
+    (b"$4\r\nPONG\r\n", "fail", "protocol"),
+    (b"$-1\r\n", "fail", "protocol"),
+    (b"*1\r\n+PONG\r\n", "fail", "protocol"),
+    (b"*-1\r\n", "fail", "protocol"),
+    (b"*1\r\n" * 9 + b"+PONG\r\n", "fail", "protocol"),
+    (b"$-5\r\n", "fail", "protocol"),
+    (b"-\r\n", "fail", "status"),
+    (b"-EVIL \x1b[31m\xff\xfe" + 1000 * b"x" + b"\r\n", "fail", "status/evil"),
+], ids=str)
+def test_fault_19_and_30_what_no_redis_says(reply, outcome, reason, run):
+    with TcpServer(answer_with(reply)) as server:
+        result = run(server.address)
+    assert_result(result, outcome, reason)
+    assert "\x1b" not in result["message"]
+
+
+def test_fault_19_banner(run):
+    with TcpServer(send_then_hold(b"220 mail.example ESMTP\r\n")) as server:
+        assert_result(run(server.address), "fail", "protocol")
+
+
+def test_fault_20_huge_bulk(directory):
+    def flood(connection):
+        connection.recv(100)
+        connection.sendall(b"$1073741824\r\n")
+        while True:
+            connection.sendall(65536 * b"x")
+    with TcpServer(flood) as server, CheckRunner(directory, check(server.address)) as runner:
+        assert_result(runner.next(), "fail", "protocol", "too long")
+        runner.run("redis", 10)
+        before = usage(runner.pid)
+        runner.run("redis", 100)
+        assert usage(runner.pid)[1] - before[1] < 1024
+
+
+def test_fault_20_endless_array(run):
+    def flood(connection):
+        connection.recv(100)
+        connection.sendall(b"*1000000000\r\n")
+        while True:
+            connection.sendall(10000 * b":1\r\n")
+    with TcpServer(flood) as server:
+        assert_result(run(server.address), "fail", "protocol", "too long")
+
+
+# -- held connections ------------------------------------------------------------------------------
+
+def test_hangs_and_comes_back(redis, directory):
+    with CheckRunner(directory, check(redis.address, "Timeout=300ms\n",
+                                      "Interval=400ms\n")) as runner:
+        assert runner.next()["outcome"] == "pass"
+        redis.freeze()
+        assert_result(runner.next_that(outcome="fail"), "fail", "timeout",
+                      "waiting for the reply to PING")
+        redis.thaw()
+        runner.next_that(outcome="pass")
+
+
+def test_fault_28_a_held_connection_that_fails_is_tried_once_more(directory):
+    """The first PING of each connection is answered, the second one closes it."""
+    def script(connection):
+        connection.recv(100)
+        connection.sendall(b"+PONG\r\n")
+        connection.recv(100)
+        reset(connection)
+    with TcpServer(script) as server, CheckRunner(directory, check(server.address)) as runner:
+        assert runner.next()["outcome"] == "pass"
+        assert runner.run("redis", 10)["pass"] == 10
+        assert server.connections == 11
+        server.script = close_at_once
+        assert_result(runner.run("redis", 1), "fail", "truncated")
+        # The held one, one fresh try, and no more.
+        assert server.connections == 12
+
+
+@pytest.mark.timing
+def test_fault_16_death_is_seen_at_once(redis, directory):
+    took = []
+    for _ in range(20):
+        with CheckRunner(directory, check(redis.address, interval="Interval=60s\n")) as runner:
+            assert runner.next()["outcome"] == "pass"
+            killed = time.monotonic()
+            redis.kill9()
+            result = runner.next()
+            took.append(result["time"] - killed)
+        # A dying server may still take the connection, to reset it.
+        assert result["outcome"] == "fail" and result["reason"] in ("refused", "reset"), result
+        redis.start()
+    print(f"kill -9 to result: median {statistics.median(took) * 1000:.2f} ms, "
+          f"most {max(took) * 1000:.2f} ms")
+    assert max(took) < 0.05
+
+
+def test_unasked_bytes_start_a_run(directory):
+    greeted = []
+
+    def script(connection):
+        connection.recv(100)
+        connection.sendall(b"+PONG\r\n")
+        if not greeted:
+            greeted.append(True)
+            time.sleep(0.2)
+            connection.sendall(b"+hello\r\n")
+        hold(connection)
+    with TcpServer(script) as server, CheckRunner(directory, check(server.address)) as runner:
+        assert runner.next()["outcome"] == "pass"
+        assert runner.next()["outcome"] == "pass"
+        assert server.connections == 2
+
+
+@pytest.mark.valgrind
+def test_no_leaks_with_runs_under_way(directory, black_hole, redis):
+    text = "".join(check(a).replace("[Check redis]", f"[Check c{i}]") for i, a in enumerate(
+        [black_hole.address, redis.address, "nowhere.invalid:1", f"127.0.0.1:{free_port()}"]))
+    with CheckRunner(directory, text) as runner:
+        runner.next()

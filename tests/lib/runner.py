@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""The engine with the checks of one service, without states and outputs: for tests of drivers."""
+
+import json
+import os
+import pathlib
+import queue
+import signal
+import subprocess
+import threading
+
+from lib.process import CLEAN_ENVIRONMENT, SLOWNESS
+from lib.vitald import INHERITED, REPORTS, VALGRIND, build_directory
+
+
+class CheckRunner:
+    """Runs until the end of the `with`; wrap is a function of argv, e.g. DnsServer.wrap.
+
+    Each result is a dictionary: check, outcome, reason, message, latency_ms, time, and values.
+    """
+
+    def __init__(self, directory, text, credentials=None, wrap=list,
+                 valgrind=bool(os.environ.get("VITALD_VALGRIND"))):
+        self.directory = pathlib.Path(directory)
+        self.file = self.directory / "checks.conf"
+        self.file.write_text(text)
+        self.log_path = self.directory / "runner.log"
+        secrets = self.directory / "credentials"
+        secrets.mkdir(exist_ok=True)
+        for name, value in (credentials or {}).items():
+            (secrets / name).write_text(value)
+        self.argv = wrap([*(VALGRIND if valgrind else ()),
+                          build_directory() / "tests/programs/check-runner", self.file])
+        # With a small quarantine the memory of a sanitized program is flat too.
+        self.environment = {**CLEAN_ENVIRONMENT, "CREDENTIALS_DIRECTORY": str(secrets),
+                            "ASAN_OPTIONS": "detect_leaks=1:exitcode=98:quarantine_size_mb=1"
+                                            ":thread_local_quarantine_size_kb=64",
+                            "UBSAN_OPTIONS": "print_stacktrace=1"}
+        self.results = queue.Queue()
+
+    def __enter__(self):
+        with open(self.log_path, "wb") as log:
+            self.popen = subprocess.Popen(
+                ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--", *map(str, self.argv)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+                env=self.environment)
+        threading.Thread(target=self._read, daemon=True).start()
+        return self
+
+    def _read(self):
+        for line in self.popen.stdout:
+            self.results.put(json.loads(line))
+
+    def __exit__(self, kind, *_):
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGCONT)
+            self.popen.stdin.close()
+        try:
+            code = self.popen.wait(10 * SLOWNESS)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            code = self.popen.wait()
+        log = INHERITED.sub("", self.log)
+        if kind is None:
+            assert not REPORTS.search(log), log
+            assert code == 0, f"exit code {code}: {log}"
+
+    @property
+    def pid(self):
+        return self.popen.pid
+
+    @property
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def next(self, within=5.0):
+        """The next result of any check."""
+        try:
+            return self.results.get(timeout=within * SLOWNESS)
+        except queue.Empty:
+            raise AssertionError(f"no result within {within} s; {self.log}") from None
+
+    def next_of(self, check, within=5.0):
+        while True:
+            result = self.next(within)
+            if result.get("check") == check:
+                return result
+
+    def forget(self):
+        """Drops the results that came so far."""
+        while not self.results.empty():
+            self.results.get()
+
+    def next_that(self, within=5.0, **fields):
+        """The next result that looks so."""
+        while True:
+            result = self.next(within)
+            if all(result.get(name) == value for name, value in fields.items()):
+                return result
+
+    def run(self, check, times, within=60.0):
+        """Runs the check so many times in a row; a dictionary with the count of each outcome."""
+        self.popen.stdin.write(f"run {check} {times}\n")
+        self.popen.stdin.flush()
+        while True:
+            result = self.next(within)
+            if result.get("batch"):
+                return result
