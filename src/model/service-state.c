@@ -127,8 +127,6 @@ static bool is_start_over(const ServiceConfig *config, CheckState *const checks[
 /* A verdict of its own: the host need not do without the service any longer. */
 static bool is_decided(const ServiceState *s, const ServiceConfig *config,
                        CheckState *const checks[], Time now) {
-        if (s->has_startup_failed)
-                return true;
         for (size_t i = 0; i < config->n_checks; i++)
                 if (checks[i]->state == HEALTH_UNHEALTHY &&
                     probe_check_blocks(checks[i], PROBE_READINESS, false, now))

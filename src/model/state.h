@@ -130,8 +130,9 @@ typedef struct ServiceState {
         bool has_startup_failed;     /* StartupTimeout= passed; not final */
         usec_t startup_boottime;     /* when the startup clock began; USEC_INFINITY: not running */
         usec_t joins_until_boottime; /* a reload would have made a ready host not ready because of
-                                      * this service: until it is ready or fails, at most until
-                                      * then, the host does without it. 0: no */
+                                      * this service: until it is ready or a check that it needs is
+                                      * unhealthy, at most until then, the host does without it.
+                                      * 0: no */
         UnitState unit;
         char invocation_id[INVOCATION_ID_MAX];
         Drain drain;
