@@ -67,7 +67,8 @@ static inline CheckConfig *fixture_check_config(const char *service, const Fixtu
         c->service = fixture_need(strdup(service));
         c->name = fixture_need(strdup(f->name));
         c->id = fixture_id(service, f->name);
-        c->public_name = fixture_id(service, f->name);
+        c->public_name = str_equal(service, "default") ? fixture_need(strdup(f->name))
+                                                       : fixture_id(service, f->name);
         c->canonical = fixture_need(strdup(f->canonical ? f->canonical : f->name));
         c->probes = (unsigned) fixture_or(f->probes, READINESS);
         c->is_critical = !f->is_uncritical;
