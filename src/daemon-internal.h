@@ -34,7 +34,8 @@ typedef struct Daemon {
         BusContext bus_context;
         Control control;
 
-        sd_event_source *turn;         /* owned: makes a snapshot of what requests changed */
+        bool has_numbers;              /* that the current snapshot does not hold */
+        sd_event_source *quiet;        /* owned: makes the snapshot that holds them */
         sd_event_source *expiry;       /* owned: when the snapshot stops being true by itself */
         sd_event_source *signals[3];   /* owned */
         sd_event_source *reload_timer; /* owned: a reload by signal that had to wait */

@@ -16,6 +16,10 @@
 /* How long connections may take to end after SIGTERM. */
 #define STOP_MAX_USEC USEC_PER_SEC
 
+/* How long latencies and counters may wait for a snapshot when nothing else has changed. With many
+ * checks the snapshot costs more than the result. */
+#define QUIET_USEC (100 * USEC_PER_MSEC)
+
 #define TIMER_ACCURACY_USEC (5 * USEC_PER_MSEC)
 
 /* -- the way of a result ----------------------------------------------------------------------- */
@@ -45,6 +49,8 @@ void daemon_publish(Daemon *d) {
                 sd_event_exit(d->event, -ENOMEM);
                 return;
         }
+        d->has_numbers = false;
+        sd_event_source_set_enabled(d->quiet, SD_EVENT_OFF);
         publisher_publish(d->publisher, s);
         daemon_arm_expiry(d, s);
         daemon_answer_waiters(d);
@@ -56,16 +62,37 @@ static bool on_result(void *userdata, size_t check, uint64_t serial, const Resul
 
         result_grade(d->state->config->checks[check], &graded);
         daemon_apply(d, &(Event){ .type = EVENT_RESULT, .check = check, .result = &graded });
+        d->has_numbers = true;
         daemon_note_run(d, check, serial);
         return check_state_is_undecided(d->state->checks[check]);
 }
 
 static void on_voided(void *userdata, size_t check) {
-        daemon_apply(userdata, &(Event){ .type = EVENT_VOID, .check = check });
+        Daemon *d = userdata;
+
+        daemon_apply(d, &(Event){ .type = EVENT_VOID, .check = check });
+        d->has_numbers = true;
+}
+
+static int on_quiet(sd_event_source *s _unused_, usec_t usec _unused_, void *userdata) {
+        daemon_publish(userdata);
+        return 0;
 }
 
 static void on_turn(void *userdata) {
-        daemon_publish(userdata);
+        Daemon *d = userdata;
+        const Snapshot *current = publisher_current(d->publisher);
+        int enabled = SD_EVENT_OFF;
+
+        if (d->state->revision != current->revision || !list_is_empty(&d->waiters)) {
+                daemon_publish(d);
+                return;
+        }
+        sd_event_source_get_enabled(d->quiet, &enabled);
+        if (!d->has_numbers || enabled != SD_EVENT_OFF)
+                return;
+        sd_event_source_set_time_relative(d->quiet, QUIET_USEC);
+        sd_event_source_set_enabled(d->quiet, SD_EVENT_ONESHOT);
 }
 
 static void on_stalled(void *userdata _unused_, usec_t stall_usec) {
@@ -309,18 +336,24 @@ static void on_stats(void *userdata, MetricsStats *ret) {
 }
 
 static int daemon_add_timers(Daemon *d) {
+        const struct {
+                sd_event_source **source;
+                clockid_t clock;
+                sd_event_time_handler_t handler;
+        } timers[] = {
+                { &d->expiry, CLOCK_BOOTTIME, on_expiry },
+                { &d->quiet, CLOCK_MONOTONIC, on_quiet },
+                { &d->reload_timer, CLOCK_MONOTONIC, on_reload_timer },
+        };
         int r;
 
-        r = sd_event_add_time(d->event, &d->expiry, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_USEC,
-                              on_expiry, d);
-        if (r < 0)
-                return r;
-        sd_event_source_set_enabled(d->expiry, SD_EVENT_OFF);
-        r = sd_event_add_time(d->event, &d->reload_timer, CLOCK_MONOTONIC, 0, TIMER_ACCURACY_USEC,
-                              on_reload_timer, d);
-        if (r < 0)
-                return r;
-        sd_event_source_set_enabled(d->reload_timer, SD_EVENT_OFF);
+        for (size_t i = 0; i < ELEMENTSOF(timers); i++) {
+                r = sd_event_add_time(d->event, timers[i].source, timers[i].clock, 0,
+                                      TIMER_ACCURACY_USEC, timers[i].handler, d);
+                if (r < 0)
+                        return r;
+                sd_event_source_set_enabled(*timers[i].source, SD_EVENT_OFF);
+        }
         return 0;
 }
 
@@ -424,6 +457,7 @@ static void daemon_done(Daemon *d) {
         state_free(d->state);
         strv_free(d->listening);
         sd_event_source_disable_unref(d->expiry);
+        sd_event_source_disable_unref(d->quiet);
         sd_event_source_disable_unref(d->reload_timer);
         for (size_t i = 0; i < ELEMENTSOF(d->signals); i++)
                 sd_event_source_disable_unref(d->signals[i]);

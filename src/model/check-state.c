@@ -94,6 +94,11 @@ bool check_state_is_undecided(const CheckState *s) {
         return s->successes_in_row > 0 && (s->is_dead || !health_is_good(s->measured));
 }
 
+bool check_state_is_steady(const CheckState *s) {
+        return s->state == HEALTH_HEALTHY && s->measured == HEALTH_HEALTHY &&
+               s->successes_in_row > 0 && !s->is_dead && s->joins_until_boottime == 0;
+}
+
 /* When the last real result becomes too old; never, if nothing is left that rests on it. */
 static usec_t check_state_stale_at(const CheckState *s) {
         if (s->fresh_boottime == 0)

@@ -109,6 +109,7 @@ Snapshot *snapshot_new(const State *state, const Snapshot *old, Time now) {
                 return NULL;
         s->n_ref = 1;
         s->sequence = old ? old->sequence + 1 : 1;
+        s->revision = state->revision;
         s->time = now;
         s->config = config_ref(state->config);
         s->drain = state->drain;

@@ -21,6 +21,7 @@ typedef struct ServiceView {
 typedef struct Snapshot {
         unsigned n_ref;
         uint64_t sequence; /* from 1, one more with every snapshot */
+        uint64_t revision; /* of the state */
         Time time;
         Config *config;        /* owned reference */
         CheckState **checks;   /* owned references, by index in config->checks */

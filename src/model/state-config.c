@@ -196,6 +196,7 @@ int state_take_config(State *s, Config *config, Time now) {
         if (r < 0)
                 return r;
         next->expires_boottime = state_next_expiry(next);
+        next->revision = s->revision;
 
         swap = *s;
         *s = *next;

@@ -15,6 +15,10 @@ CheckState *check_state_copy(const CheckState *s);
 /* Replaces the configuration by one of the same target. */
 void check_state_set_config(CheckState *s, CheckConfig *config);
 
+/* Healthy in every respect, and no failure since. If that holds before and after a result, then the
+ * result has changed nothing but numbers. */
+bool check_state_is_steady(const CheckState *s);
+
 void check_state_take_result(CheckState *s, const Result *result, Time now);
 void check_state_take_override(CheckState *s, const Override *override, Time now);
 

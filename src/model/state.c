@@ -142,6 +142,7 @@ int state_expire(State *s, Time now) {
                 }
         s->drain = drain_at(&s->drain, now);
         s->expires_boottime = state_next_expiry(s);
+        s->revision++;
         return 0;
 }
 
@@ -178,15 +179,20 @@ static int state_own_both(State *s, size_t check, size_t *ret_service) {
 }
 
 static int state_take_result(State *s, const Event *e, Time now) {
+        bool is_quiet;
         size_t service;
         int r;
 
         r = state_own_both(s, e->check, &service);
         if (r < 0)
                 return r;
+        is_quiet = check_state_is_steady(s->checks[e->check]) &&
+                   !service_state_is_unsettled(s->services[service]);
         check_state_take_result(s->checks[e->check], e->result, now);
         state_settle(s, service, now);
         state_note_expiry(s, e->check, service);
+        if (!is_quiet || !check_state_is_steady(s->checks[e->check]))
+                s->revision++;
         return 0;
 }
 
@@ -275,6 +281,7 @@ int state_apply(State *s, const Event *e, Time now) {
         if (r < 0)
                 return r;
 
+        s->revision += e->type != EVENT_RESULT && e->type != EVENT_VOID && e->type != EVENT_TICK;
         switch (e->type) {
         case EVENT_RESULT:
                 return state_take_result(s, e, now);

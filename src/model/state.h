@@ -153,6 +153,8 @@ typedef struct State {
         char *reload_error;      /* owned: why the last reload was refused, or NULL */
         usec_t reload_realtime;  /* of the last load, good or bad */
         usec_t expires_boottime; /* nothing changes by itself before */
+        uint64_t revision;       /* another one after each event, unless that changed nothing but
+                                  * numbers: a pass after a pass */
 } State;
 
 /* Every check pending, every startup clock begun at now. NULL without memory. */

@@ -433,6 +433,8 @@ static void on_event(void *userdata, const Event *e, bool is_same_config) {
                 verify_reference(sim);
         if (!was_due)
                 verify_event(sim, old, e, is_same_config, &flips);
+        if (sim->snapshot->revision == old->revision)
+                MUST(sim, flips.n == 0);
         verify_diff(sim, old, &flips);
         verify_since(sim, old);
         count(sim, e, old, &flips);
