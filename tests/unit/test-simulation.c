@@ -381,13 +381,12 @@ static void verify_diff(const Simulation *sim, const Snapshot *old, const Flips 
 
 static void verify_since(const Simulation *sim, const Snapshot *old) {
         const Snapshot *new = sim->snapshot;
+        usec_t since = new->host_since[PROBE_READINESS].boottime;
 
-        MUST(sim, (new->host.ready == old->host.ready) ==
-                          (new->host_since[PROBE_READINESS].boottime ==
-                                   old->host_since[PROBE_READINESS].boottime ||
-                           new->time.boottime == old->host_since[PROBE_READINESS].boottime));
         if (new->host.ready != old->host.ready)
-                MUST(sim, new->host_since[PROBE_READINESS].boottime == new->time.boottime);
+                MUST(sim, since == new->time.boottime);
+        else
+                MUST(sim, since == old->host_since[PROBE_READINESS].boottime);
 }
 
 /* -- running ----------------------------------------------------------------------------------- */
