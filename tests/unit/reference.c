@@ -309,13 +309,17 @@ void reference_apply(Reference *r, const Event *e, Time now) {
 
 /* -- verdicts ---------------------------------------------------------------------------------- */
 
-static char published(const RefCheck *c) {
+char reference_letter(Health h) {
         static const char letters[] = {
                 [HEALTH_PENDING] = 'P',   [HEALTH_HEALTHY] = 'H', [HEALTH_DEGRADED] = 'D',
                 [HEALTH_UNHEALTHY] = 'U', [HEALTH_UNKNOWN] = '?', [HEALTH_SKIPPED] = 'S',
         };
 
-        return c->override.is_active ? letters[c->override.state] : reference_measured(c);
+        return letters[h];
+}
+
+static char published(const RefCheck *c) {
+        return c->override.is_active ? reference_letter(c->override.state) : reference_measured(c);
 }
 
 static bool is_published_dead(const RefCheck *c) {

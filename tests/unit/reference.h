@@ -41,6 +41,7 @@ void reference_init(Reference *r, Config *config, Time now);
 void reference_done(Reference *r);
 void reference_apply(Reference *r, const Event *e, Time now);
 
+char reference_letter(Health h);
 char reference_measured(const RefCheck *c);
 bool reference_is_dead(const RefCheck *c); /* measured */
 

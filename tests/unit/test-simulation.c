@@ -172,16 +172,13 @@ static void verify_snapshot(const Simulation *sim) {
 }
 
 static void verify_reference(const Simulation *sim) {
-        static const char letters[] = {
-                [HEALTH_PENDING] = 'P',   [HEALTH_HEALTHY] = 'H', [HEALTH_DEGRADED] = 'D',
-                [HEALTH_UNHEALTHY] = 'U', [HEALTH_UNKNOWN] = '?', [HEALTH_SKIPPED] = 'S'
-        };
         const Reference *r = &sim->reference;
         const Snapshot *s = sim->snapshot;
         Verdict host;
 
         for (size_t i = 0; i < s->config->n_checks; i++) {
-                MUST(sim, letters[s->checks[i]->measured] == reference_measured(r->checks + i));
+                MUST(sim,
+                     reference_letter(s->checks[i]->measured) == reference_measured(r->checks + i));
                 MUST(sim, s->checks[i]->is_dead == reference_is_dead(r->checks + i));
                 MUST(sim, s->checks[i]->has_been_good == r->checks[i].was_good);
         }
@@ -255,11 +252,11 @@ static void verify_result(const Simulation *sim, const Snapshot *old, const Even
 }
 
 static void verify_unit(const Simulation *sim, const Event *e, const Flips *f) {
-        for (size_t i = 0; i < sim->snapshot->config->n_checks; i++)
-                if (f->checks[i])
-                        MUST(sim, config_find_service(sim->snapshot->config,
-                                                      sim->snapshot->config->checks[i]->service) ==
-                                          e->service);
+        const Config *c = sim->snapshot->config;
+
+        for (size_t i = 0; i < c->n_checks; i++)
+                MUST(sim,
+                     !f->checks[i] || config_find_service(c, c->checks[i]->service) == e->service);
         for (size_t i = 0; i < WORLD_SERVICES; i++)
                 for (Probe p = 0; p < PROBE_COUNT_; p++)
                         MUST(sim, !f->services[i][p] || i == e->service);
