@@ -309,6 +309,13 @@ void reference_apply(Reference *r, const Event *e, Time now) {
 
 /* -- verdicts ---------------------------------------------------------------------------------- */
 
+bool verdict_equal(const Verdict *a, const Verdict *b) {
+        return a->live == b->live && a->ready == b->ready && a->started == b->started &&
+               a->is_degraded == b->is_degraded && a->is_inactive == b->is_inactive &&
+               a->is_joining == b->is_joining && a->is_measured_dead == b->is_measured_dead &&
+               a->reason == b->reason;
+}
+
 char reference_letter(Health h) {
         static const char letters[] = {
                 [HEALTH_PENDING] = 'P',   [HEALTH_HEALTHY] = 'H', [HEALTH_DEGRADED] = 'D',

@@ -45,6 +45,8 @@ char reference_letter(Health h);
 char reference_measured(const RefCheck *c);
 bool reference_is_dead(const RefCheck *c); /* measured */
 
+bool verdict_equal(const Verdict *a, const Verdict *b);
+
 /* What must be published. Which checks and services are joining is taken from the snapshot. */
 Verdict reference_service(const Reference *r, size_t service, const Snapshot *s);
 Verdict reference_host(const Reference *r, const Snapshot *s);

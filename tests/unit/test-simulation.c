@@ -69,13 +69,6 @@ static uint64_t hash_of(const Snapshot *s) {
         return hash_bytes(h, &s->host, sizeof(Snapshot) - offsetof(Snapshot, host));
 }
 
-static bool verdict_equal(const Verdict *a, const Verdict *b) {
-        return a->live == b->live && a->ready == b->ready && a->started == b->started &&
-               a->is_degraded == b->is_degraded && a->is_inactive == b->is_inactive &&
-               a->is_joining == b->is_joining && a->is_measured_dead == b->is_measured_dead &&
-               a->reason == b->reason;
-}
-
 /* A snapshot says the same as when it was made, and its verdicts follow from itself alone. */
 static void held_release(Simulation *sim, Held *h) {
         const Snapshot *s = h->snapshot;
