@@ -138,6 +138,8 @@ def test_headers_tie_answers_to_pictures(shop):
 
 def test_server_dies_and_comes_back(shop, http_server):
     http_server.kill()
+    for name in ("database", "orders/app", "orders/cache"):
+        shop.wait_check(name, healthy=False)
     shop.wait_status("/health/live", 503)
     dead = valid(shop.get("/health/live"), "live")
     assert dead["checks"] == {"orders/app": {"healthy": False, "reason": "refused",
