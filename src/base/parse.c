@@ -130,3 +130,59 @@ int parse_port(const char *s, uint16_t *ret) {
         *ret = (uint16_t) v;
         return 0;
 }
+
+/* The digits of a number of one byte; how many were read, or 0. */
+static size_t byte_parse(const char *s, unsigned base, size_t digits_max, unsigned *ret) {
+        static const char digits[] = "0123456789abcdef";
+        unsigned v = 0;
+        size_t n;
+
+        for (n = 0; n < digits_max && s[n]; n++) {
+                const char *d = strchr(digits, tolower((unsigned char) s[n]));
+
+                if (!d || (unsigned) (d - digits) >= base)
+                        break;
+                v = v * base + (unsigned) (d - digits);
+        }
+        *ret = v;
+        return v > UINT8_MAX ? 0 : n;
+}
+
+/* What follows a backslash; how many characters that is, or 0. */
+static size_t escape_parse(const char *s, char *ret) {
+        static const char names[] = "abfnrtv\\\"'", values[] = "\a\b\f\n\r\t\v\\\"'";
+        const char *name = *s ? strchr(names, *s) : NULL;
+        unsigned v = 0;
+        size_t n = 1;
+
+        if (name)
+                v = (unsigned char) values[name - names];
+        else if (*s == 'x')
+                n = byte_parse(s + 1, 16, 2, &v) == 2 ? 3 : 0;
+        else
+                n = byte_parse(s, 8, 3, &v);
+        *ret = (char) v;
+        return n;
+}
+
+int parse_escaped(const char *s, char **ret, size_t *ret_n) {
+        _cleanup_free_ char *bytes = malloc(strlen(s) + 1);
+        size_t n = 0, used;
+
+        if (!bytes)
+                return -ENOMEM;
+        while (*s) {
+                if (*s != '\\') {
+                        bytes[n++] = *s++;
+                        continue;
+                }
+                used = escape_parse(s + 1, &bytes[n++]);
+                if (used == 0)
+                        return -EINVAL;
+                s += 1 + used;
+        }
+        bytes[n] = 0;
+        *ret = TAKE(bytes);
+        *ret_n = n;
+        return 0;
+}

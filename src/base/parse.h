@@ -23,3 +23,7 @@ int parse_double(const char *s, double *ret);
 
 /* A TCP port, 1 to 65535. */
 int parse_port(const char *s, uint16_t *ret);
+
+/* Text with the escapes of C: \\ \" \' \a \b \f \n \r \t \v, \0 to \377, \x00 to \xff. The bytes
+ * are the caller's, may hold NUL and end with one more. -ENOMEM. */
+int parse_escaped(const char *s, char **ret, size_t *ret_n);

@@ -105,6 +105,17 @@ static bool is_connected_to_itself(int fd, const SockAddr *target) {
                memcmp(&own.in6.sin6_addr, &target->in6.sin6_addr, sizeof(struct in6_addr)) == 0;
 }
 
+/* EADDRNOTAVAIL has two meanings: all local ports are taken, or this host has no address of that
+ * kind at all. In the latter case a datagram socket cannot be connected either. */
+static int connect_error(int error, const SockAddr *target, socklen_t length) {
+        _cleanup_fd_ int fd = -1;
+
+        if (error != EADDRNOTAVAIL)
+                return error;
+        fd = socket(target->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        return fd >= 0 && connect(fd, &target->sa, length) < 0 ? ENETUNREACH : error;
+}
+
 static void dial_arm(Dial *d, usec_t delay_usec) {
         sd_event_source_set_time_relative(d->timer, delay_usec);
         sd_event_source_set_enabled(d->timer, SD_EVENT_ONESHOT);
@@ -160,7 +171,7 @@ static int attempt_start(Dial *d, Attempt *a) {
                 return -errno;
         socket_set_options(fd, a->target.sa.sa_family);
         if (connect(fd, &a->target.sa, length) < 0 && errno != EINPROGRESS)
-                return -errno;
+                return -connect_error(errno, &a->target, length);
         r = sd_event_add_io(d->event, &a->source, fd, EPOLLOUT, on_attempt, a);
         if (r < 0)
                 return r;

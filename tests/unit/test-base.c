@@ -199,13 +199,52 @@ static void test_list(void **state _unused_) {
         list_unlink(&a.link);
 }
 
+static void test_parse_escaped(void **state _unused_) {
+        static const struct {
+                const char *text, *bytes;
+                int n; /* or negative errno */
+        } table[] = {
+                { "", "", 0 },
+                { "PING\\r\\n", "PING\r\n", 6 },
+                { "\\a\\b\\f\\t\\v\\\\\\\"\\'", "\a\b\f\t\v\\\"'", 8 },
+                { "\\x00\\xFf\\x0a0", "\0\377\n0", 4 },
+                { "\\0\\08\\101\\1011\\377",
+                  "\0\0"
+                  "8AA1\377",
+                  7 },
+                { "\\", "", -EINVAL },
+                { "\\x", "", -EINVAL },
+                { "\\x1", "", -EINVAL },
+                { "\\xg0", "", -EINVAL },
+                { "\\400", "", -EINVAL },
+                { "\\8", "", -EINVAL },
+                { "\\q", "", -EINVAL },
+                { "\\N", "", -EINVAL },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_free_ char *bytes = NULL;
+                size_t n = 0;
+                int r = parse_escaped(table[i].text, &bytes, &n);
+
+                if (table[i].n < 0) {
+                        assert_int_equal(r, table[i].n);
+                        continue;
+                }
+                assert_int_equal(r, 0);
+                assert_int_equal(n, table[i].n);
+                assert_memory_equal(bytes, table[i].bytes, n + 1);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_timespan_parse), cmocka_unit_test(test_timespan_format),
                 cmocka_unit_test(test_timestamp),      cmocka_unit_test(test_saturation),
                 cmocka_unit_test(test_parse_numbers),  cmocka_unit_test(test_sanitize),
                 cmocka_unit_test(test_edit_distance),  cmocka_unit_test(test_strbuf),
-                cmocka_unit_test(test_list),           cmocka_unit_test(test_bytes_format),
+                cmocka_unit_test(test_list),           cmocka_unit_test(test_parse_escaped),
+                cmocka_unit_test(test_bytes_format),
         };
 
         return cmocka_run_group_tests_name("base", tests, NULL, NULL);
