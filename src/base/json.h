@@ -2,7 +2,9 @@
 #pragma once
 
 /* Writes JSON into a StrBuf, without a tree in between and without blanks. Errors are the buffer's:
- * write freely, test once at the end. */
+ * write freely, test once at the end. By hand, because json-c would allocate an object for every
+ * value of every body, and does not tell when its writer lacks memory half-way; whatever reads JSON
+ * uses json-c. */
 
 #include "base/strbuf.h"
 

@@ -118,7 +118,7 @@ static const char *error_without_detail(char buf[static RENDER_TEXT_MAX], const 
         if (reason == REASON_TIMEOUT)
                 snprintf(buf, RENDER_TEXT_MAX, "Timeout after %llums",
                          (unsigned long long) (c->config->timeout_usec / USEC_PER_MSEC));
-        else if (reason == REASON_STATUS && *detail)
+        else if (reason == REASON_STATUS && *detail && detail[strspn(detail, "0123456789")] == 0)
                 snprintf(buf, RENDER_TEXT_MAX, "HTTP %s%s%s", detail, *host ? " from " : "", host);
         else if (reason == REASON_NONE)
                 snprintf(buf, RENDER_TEXT_MAX, "%s",
