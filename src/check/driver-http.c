@@ -434,10 +434,17 @@ static const Option http_options[] = {
         { "MaxReply", &option_size, offsetof(HttpSettings, max_reply), "64K", 1, REPLY_MAX_BYTES },
 };
 
+static const CheckScheme http_schemes[] = {
+        { .scheme = "http", .key = "URL", .takes_url = true },
+        { .scheme = "https", .key = "URL", .takes_url = true },
+        {},
+};
+
 const CheckDriver http_driver = {
         .type = {
                 .name = "http",
                 .timeout_usec = 3 * USEC_PER_SEC,
+                .schemes = http_schemes,
                 .schema = SCHEMA(http_options),
                 .settings_size = sizeof(HttpSettings),
                 .validate = http_settings_validate,

@@ -375,10 +375,16 @@ static const Option redis_options[] = {
         { "Database", &option_unsigned, offsetof(RedisSettings, database), "0", 0, DATABASE_MAX },
 };
 
+static const CheckScheme redis_schemes[] = {
+        { .scheme = "redis", .key = "Address" },
+        {},
+};
+
 const CheckDriver redis_driver = {
         .type = {
                 .name = "redis",
                 .timeout_usec = USEC_PER_SEC,
+                .schemes = redis_schemes,
                 .schema = SCHEMA(redis_options),
                 .settings_size = sizeof(RedisSettings),
                 .validate = redis_validate,
