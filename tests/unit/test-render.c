@@ -89,6 +89,8 @@ static const FixtureService shop[] = {
         { OUTCOME_FAIL, 2, 0, REASON_TIMEOUT, NULL, "No answer from db:5432" }
 #define STATUS_429 \
         { OUTCOME_FAIL, 2, 0, REASON_STATUS, "429", "HTTP 429 \"slow down\"" }
+#define LOADING \
+        { OUTCOME_FAIL, 2, 0, REASON_STATUS, "loading", "the server says: LOADING" }
 #define EXPIRED \
         { OUTCOME_FAIL, 2, 0, REASON_TLS, "expired", "certificate of db has expired" }
 #define SLOW \
@@ -147,6 +149,18 @@ static const struct {
           "\"host/disk\":{\"healthy\":true,\"latency_ms\":3.2},"
           "\"orders/queue\":{\"healthy\":false,\"reason\":\"status/429\","
           "\"error\":\"HTTP 429 \\\"slow down\\\"\"}}}" },
+
+        /* Only a number is an HTTP status. */
+        { { GOOD, LOADING, GOOD, GOOD, GOOD },
+          render_ready,
+          false,
+          "{\"status\":\"ready\",\"checks\":{"
+          "\"database\":{\"healthy\":true,\"latency_ms\":3.2},"
+          "\"cache\":{\"healthy\":false,\"reason\":\"status/loading\","
+          "\"error\":\"Bad status: loading\"},"
+          "\"host/disk\":{\"healthy\":true,\"latency_ms\":3.2},"
+          "\"orders/queue\":{\"healthy\":true,\"latency_ms\":3.2}},"
+          "\"degraded\":[\"cache\"]}" },
 
         /* Without a result, and with one that does not decide yet. */
         { { GOOD, PENDING, GOOD, GOOD, FAILED_ONE },
