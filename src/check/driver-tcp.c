@@ -197,10 +197,16 @@ static const Option tcp_options[] = {
         { "Expect", &option_bytes, offsetof(TcpSettings, expect) },
 };
 
+static const CheckScheme tcp_schemes[] = {
+        { .scheme = "tcp", .key = "Address" },
+        {},
+};
+
 const CheckDriver tcp_driver = {
         .type = {
                 .name = "tcp",
                 .timeout_usec = USEC_PER_SEC,
+                .schemes = tcp_schemes,
                 .schema = SCHEMA(tcp_options),
                 .settings_size = sizeof(TcpSettings),
                 .describe = tcp_describe,

@@ -5,6 +5,7 @@
  *     type     NAME TIMEOUT                          of [Check NAME], then its options
  *     section  NAME                                  of a file, then its options
  *     option   KEY KIND FLAGS DEFAULT MIN MAX WORDS
+ *     scheme   NAME                                  of a URL that stands for the type before
  *     reason   WORD
  *
  * What does not apply is "-". */
@@ -83,6 +84,8 @@ int main(void) {
                 printf("type\t%s\t%s\n", types[i]->name,
                        timespan_format(span, types[i]->timeout_usec));
                 print_schema(&types[i]->schema);
+                for (const CheckScheme *s = types[i]->schemes; s && s->scheme; s++)
+                        printf("scheme\t%s\n", s->scheme);
         }
         for (Reason r = REASON_TIMEOUT; r < REASON_COUNT_; r++)
                 printf("reason\t%s\n", reason_to_string(r));
