@@ -1,82 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""vitalctl against the real daemon: what it prints, its exit codes, waiting and following."""
+"""vitalctl against the real daemon: what it prints, what it changes, its exit codes."""
 
 import json
 import os
 import pty
 import re
 import select
-import socket
 import subprocess
 import time
 
 import pytest
 
-from lib.notify import NotifySocket
+from lib.ctl import (ERROR, HOST, NO, TIMED_OUT, UNKNOWN, UNREACHABLE, USAGE, YES, break_app,
+                     check, complaint, ctl, start)
 from lib.peers import Reply
-from lib.process import CLEAN_ENVIRONMENT, Process, eventually, free_port
+from lib.process import CLEAN_ENVIRONMENT, eventually, free_port
 from lib.vitald import SOURCE
-
-HOST = socket.gethostname().split(".")[0]
-
-YES, ERROR, USAGE, NO, UNKNOWN, UNREACHABLE, TIMED_OUT = 0, 1, 2, 3, 4, 69, 75
-
-# One failure is enough, and nothing happens by itself while a test looks.
-CHECK = """
-[Check {name}]
-Type=http
-URL={url}
-Interval=1h
-RetryInterval=1h
-FailureThreshold=1
-{more}
-"""
-
-
-def check(name, url, more=""):
-    return CHECK.format(name=name, url=url, more=more)
-
-
-@pytest.fixture
-def shop(vitald, http_server):
-    """A daemon with the service shop, which stands on the HTTP server."""
-    vitald.service("shop", "[Service]\nDescription=The shop\n"
-                   + check("app", http_server.url(), "Documentation=https://wiki/app"))
-    vitald.start()
-    vitald.vitalctl("wait", "shop", "--timeout=10s")
-    return vitald
-
-
-def ctl(daemon, *argv, code=YES, **options):
-    """What it printed to standard output; the exit code is the expected one."""
-    done = daemon.vitalctl(*argv, **options)
-    assert done.returncode == code, f"{argv}: {done.returncode}\n{done.stdout}{done.stderr}"
-    assert "Error." not in done.stderr and "org.freedesktop" not in done.stderr
-    return done.stdout
-
-
-def complaint(daemon, *argv, code):
-    done = daemon.vitalctl(*argv)
-    assert done.returncode == code, f"{argv}: {done.returncode}\n{done.stdout}{done.stderr}"
-    assert done.stdout == "" and done.stderr.startswith("vitalctl: ")
-    return done.stderr
-
-
-def break_app(daemon, http_server):
-    http_server.reply = Reply(status=500)
-    ctl(daemon, "run", "shop/app", code=NO)
-
-
-def mend_app(daemon, http_server):
-    http_server.reply = Reply(body=b"ok")
-    ctl(daemon, "run", "shop/app")
-
-
-def start(daemon, *argv, log="ctl.log", env=None):
-    """vitalctl in the background."""
-    return Process([daemon.build / "vitalctl", *argv], daemon.directory / log,
-                   env={**daemon._environment(), "RUNTIME_DIRECTORY": str(daemon.runtime_directory),
-                        **(env or {})})
 
 
 # -- looking --
@@ -160,7 +99,7 @@ def test_list_and_show(shop, http_server):
     out = ctl(shop, "show", "shop/app")
     assert re.match(r"shop/app: healthy for \d+s\n", out)
     for line in (r"Feeds +readiness", r"See +https://wiki/app", r"Last run +\d+s ago: pass in ",
-                 r"In a row +\d+ success", r"Silence +3h 0?\w* \(MaxAge=\)|Silence +3h \(MaxAge=\)"):
+                 r"In a row +\d+ success", r"Silence +3h \(MaxAge=\)"):
         assert re.search(rf"^  {line}", out, re.MULTILINE), f"{line} in\n{out}"
 
 
@@ -191,7 +130,7 @@ def test_why(shop, http_server):
     assert re.search(r"\n  app: unhealthy, status/500 for \d+s: HTTP 500 from .*\n    first at .*"
                      "; see https://wiki/app\n", out)
     why = json.loads(ctl(shop, "why", "shop", "--json=short", code=NO))
-    assert why["State"] == "not_ready" and why["Why"] == [f"app: HTTP 500 from {http_server.address}"]
+    assert why == {"State": "not_ready", "Why": [f"app: HTTP 500 from {http_server.address}"]}
 
 
 def test_json_is_what_the_bus_says(make_vitald, bus, http_server):
@@ -389,81 +328,6 @@ def test_others_may_look_over_the_bus_and_change_nothing(make_vitald, bus, http_
     done = as_nobody("--runtime-directory", daemon.runtime_directory, "list")
     assert done.returncode == UNREACHABLE and "only by root" in done.stderr
     ctl(daemon, "is-ready", "shop")
-
-
-# -- waiting --
-
-def test_wait_returns_when_it_becomes_true(shop, http_server):
-    break_app(shop, http_server)
-    waiting = start(shop, "wait", "--ready", "shop", "--timeout=20s")
-    done = shop.vitalctl("wait", "shop", "--timeout=200ms")
-    assert done.returncode == TIMED_OUT
-    assert "timed out: shop is not ready: app: HTTP 500" in done.stderr
-    assert waiting.exit_code is None
-    mend_app(shop, http_server)
-    assert waiting.wait() == YES
-    for question in ("--ready", "--started", "--live"):
-        ctl(shop, "wait", question)
-
-
-def test_wait_for_a_vitald_that_is_started_later(vitald, http_server):
-    vitald.service("shop", check("app", http_server.url()))
-    waiting = start(vitald, "wait", "shop")
-    assert vitald.vitalctl("wait", "--timeout=300ms").returncode == TIMED_OUT
-    assert waiting.exit_code is None
-    vitald.start()
-    assert waiting.wait() == YES
-
-
-def test_follow_is_a_unit_while_it_is_true(shop, http_server, directory):
-    break_app(shop, http_server)
-    with NotifySocket(directory) as notify:
-        unit = start(shop, "follow", "--ready", "shop", env=notify.environment)
-        eventually(lambda: notify.values("STATUS"))
-        assert notify.values("STATUS")[0].startswith("shop is not ready: app: HTTP 500")
-        assert notify.values("READY") == []
-        mend_app(shop, http_server)
-        eventually(lambda: notify.values("READY") == ["1"])
-        assert unit.exit_code is None
-        break_app(shop, http_server)
-        assert unit.wait() == YES
-        eventually(lambda: notify.values("STOPPING") == ["1"])
-        assert notify.values("READY") == ["1"]
-
-
-def test_follow_survives_a_restart_of_vitald(shop, http_server, directory):
-    with NotifySocket(directory) as notify:
-        unit = start(shop, "follow", "shop", env=notify.environment)
-        eventually(lambda: notify.values("READY") == ["1"])
-        shop.kill9()
-        shop.start()
-        ctl(shop, "wait", "shop", "--timeout=10s")
-        assert unit.exit_code is None and notify.values("STOPPING") == []
-        break_app(shop, http_server)
-        assert unit.wait() == YES
-
-
-@pytest.mark.time_limit(90)
-def test_follow_does_not_believe_an_old_verdict(shop):
-    unit = start(shop, "follow", "shop")
-    eventually(lambda: "shop is ready" in unit.log)
-    began = time.monotonic()
-    shop.kill9()
-    assert unit.wait(within=60) == UNREACHABLE
-    assert 20 < time.monotonic() - began < 45
-
-
-def test_watch_prints_again_at_each_change(shop, http_server):
-    watching = start(shop, "watch")
-    eventually(lambda: " READY (200)" in watching.log)
-    break_app(shop, http_server)
-    eventually(lambda: " NOT READY (503)" in watching.log)
-    shop.kill9()
-    eventually(lambda: "cannot be reached" in watching.log)
-    http_server.reply = Reply(body=b"ok")
-    shop.start()
-    eventually(lambda: watching.log.count(" READY (200)") >= 2)
-    watching.kill9()
 
 
 # -- terminals --
