@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Type=redis against a real redis-server, and against scripted ones where it never says so."""
 
-import pathlib
 import socket
 import statistics
 import threading
@@ -13,7 +12,7 @@ from lib.peers import (TcpServer, answer_with, close_at_once, hold, refused_addr
                        send_then_close, send_then_hold)
 from lib.process import SLOWNESS, eventually, free_port
 from lib.redis import Redis
-from lib.runner import CheckRunner
+from lib.runner import CheckRunner, assert_result
 
 ONCE = "Interval=1h\nRetryInterval=1h\n"
 
@@ -29,12 +28,6 @@ def run(directory):
         with CheckRunner(directory, check(address, more), credentials) as runner:
             return runner.next()
     return first
-
-
-def assert_result(result, outcome, reason, *words):
-    assert (result["outcome"], result["reason"]) == (outcome, reason), result
-    for word in words:
-        assert word in result["message"], result
 
 
 # -- a good server ---------------------------------------------------------------------------------
@@ -90,18 +83,11 @@ def test_thousands_of_runs_leave_nothing(more, times, outcome, redis, directory)
     with CheckRunner(directory, check(redis.address, more)) as runner:
         runner.next()
         assert runner.run("redis", 500)[outcome] == 500
-        before = usage(runner.pid)
+        before = runner.usage()
         assert runner.run("redis", times)[outcome] == times
-        fds, memory = usage(runner.pid)
+        fds, memory = runner.usage()
         assert fds <= before[0]
         assert memory - before[1] <= 256, (before, memory)
-
-
-def usage(pid):
-    """(open fds, resident kilobytes)"""
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return (len(list(pathlib.Path(f"/proc/{pid}/fd").iterdir())),
-            int(status.partition("VmRSS:")[2].split()[0]))
 
 
 # -- logging in ------------------------------------------------------------------------------------
@@ -296,9 +282,9 @@ def test_fault_20_huge_bulk(directory):
     with TcpServer(flood) as server, CheckRunner(directory, check(server.address)) as runner:
         assert_result(runner.next(), "fail", "protocol", "too long")
         runner.run("redis", 10)
-        before = usage(runner.pid)
+        before = runner.usage()
         runner.run("redis", 100)
-        assert usage(runner.pid)[1] - before[1] < 1024
+        assert runner.usage()[1] - before[1] < 1024
 
 
 def test_fault_20_endless_array(run):

@@ -10,7 +10,7 @@ from lib.dns import DnsServer, NOERROR, SERVFAIL
 from lib.peers import (TcpServer, close_at_once, hold, refused_address, reset, send_then_close,
                        send_then_hold)
 from lib.process import SLOWNESS
-from lib.runner import CheckRunner
+from lib.runner import CheckRunner, assert_result
 
 ONCE = "Interval=1h\nRetryInterval=1h\n"
 
@@ -26,12 +26,6 @@ def run(directory):
         with CheckRunner(directory, check(address, more)) as runner:
             return runner.next()
     return first
-
-
-def assert_result(result, outcome, reason, *words):
-    assert (result["outcome"], result["reason"]) == (outcome, reason), result
-    for word in words:
-        assert word in result["message"], result
 
 
 def test_connects(redis, run):

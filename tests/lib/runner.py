@@ -73,6 +73,12 @@ class CheckRunner:
     def log(self):
         return self.log_path.read_text(errors="replace")
 
+    def usage(self):
+        """(open fds, resident kilobytes)"""
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return (len(list(pathlib.Path(f"/proc/{self.pid}/fd").iterdir())),
+                int(status.partition("VmRSS:")[2].split()[0]))
+
     def next(self, within=5.0):
         """The next result of any check."""
         try:
@@ -106,3 +112,9 @@ class CheckRunner:
             result = self.next(within)
             if result.get("batch"):
                 return result
+
+
+def assert_result(result, outcome, reason, *words):
+    assert (result["outcome"], result["reason"]) == (outcome, reason), result
+    for word in words:
+        assert word in result["message"], result
