@@ -5,16 +5,36 @@
 #include <stdio.h>
 #include <string.h>
 
+#define BOUND_MAX 16
+
 typedef struct Metrics {
         const Snapshot *snapshot;  /* borrowed */
         const MetricsStats *stats; /* borrowed */
         MetricsFormat format;
-        StrBuf *out;      /* borrowed */
-        const char *name; /* of the present family */
-        bool has_labels;  /* in the present sample */
+        StrBuf *out; /* borrowed */
+
+        const char *name;                            /* of the present family */
+        StrBuf check_labels;                         /* of the present check */
+        bool has_labels;                             /* in the present sample */
+        char bounds[LATENCY_BUCKETS + 1][BOUND_MAX]; /* in seconds */
 } Metrics;
 
 /* -- samples: name{label="value"} number ------------------------------------------------------ */
+
+static void append_quoted(StrBuf *out, const char *value) {
+        strbuf_append_bytes(out, "\"", 1);
+        for (size_t n; *value; value += n) {
+                n = strcspn(value, "\\\"\n");
+                strbuf_append_bytes(out, value, n);
+                if (value[n]) {
+                        strbuf_append(out, value[n] == '\n'  ? "\\n"
+                                           : value[n] == '"' ? "\\\""
+                                                             : "\\\\");
+                        n++;
+                }
+        }
+        strbuf_append_bytes(out, "\"", 1);
+}
 
 static void sample_begin(Metrics *m, const char *suffix) {
         strbuf_append(m->out, m->name);
@@ -23,26 +43,18 @@ static void sample_begin(Metrics *m, const char *suffix) {
 }
 
 static void sample_label(Metrics *m, const char *label, const char *value) {
-        strbuf_append(m->out, m->has_labels ? "," : "{");
+        strbuf_append_bytes(m->out, m->has_labels ? "," : "{", 1);
         strbuf_append(m->out, label);
-        strbuf_append(m->out, "=\"");
-        for (size_t n; *value; value += n) {
-                n = strcspn(value, "\\\"\n");
-                strbuf_append_bytes(m->out, value, n);
-                if (value[n]) {
-                        strbuf_append(m->out, value[n] == '\n'  ? "\\n"
-                                              : value[n] == '"' ? "\\\""
-                                                                : "\\\\");
-                        n++;
-                }
-        }
-        strbuf_append(m->out, "\"");
+        strbuf_append_bytes(m->out, "=", 1);
+        append_quoted(m->out, value);
         m->has_labels = true;
 }
 
-static void sample_check(Metrics *m, const CheckState *c) {
-        sample_label(m, "service", c->config->service);
-        sample_label(m, "check", c->config->name);
+/* A sample of the present check: nearly all are, so its labels are made once. */
+static void sample_begin_check(Metrics *m, const char *suffix) {
+        sample_begin(m, suffix);
+        strbuf_append_bytes(m->out, m->check_labels.text, m->check_labels.length);
+        m->has_labels = true;
 }
 
 _printf_(2, 3) static void sample_end(Metrics *m, const char *format, ...) {
@@ -52,15 +64,22 @@ _printf_(2, 3) static void sample_end(Metrics *m, const char *format, ...) {
         va_start(ap, format);
         strbuf_vprintf(m->out, format, ap);
         va_end(ap);
-        strbuf_append(m->out, "\n");
+        strbuf_append_bytes(m->out, "\n", 1);
 }
 
+/* Nearly all numbers are counts, and printf() takes ten times as long. */
 static void sample_end_count(Metrics *m, uint64_t n) {
-        char text[32];
+        char text[sizeof("} 18446744073709551615\n")], *end = text + sizeof(text), *at = end;
 
-        snprintf(text, sizeof(text), "%" PRIu64 "\n", n);
-        strbuf_append(m->out, m->has_labels ? "} " : " ");
-        strbuf_append(m->out, text);
+        *--at = '\n';
+        do {
+                *--at = (char) ('0' + n % 10);
+                n /= 10;
+        } while (n > 0);
+        *--at = ' ';
+        if (m->has_labels)
+                *--at = '}';
+        strbuf_append_bytes(m->out, at, (size_t) (end - at));
 }
 
 static void sample_end_seconds(Metrics *m, usec_t t) {
@@ -69,16 +88,23 @@ static void sample_end_seconds(Metrics *m, usec_t t) {
 
 /* -- families of each check ------------------------------------------------------------------- */
 
+static void metrics_take_check(Metrics *m, const CheckState *c, const char *check_label) {
+        strbuf_reset(&m->check_labels);
+        strbuf_append(&m->check_labels, "{service=");
+        append_quoted(&m->check_labels, c->config->service);
+        strbuf_printf(&m->check_labels, ",%s=", check_label);
+        append_quoted(&m->check_labels, c->config->name);
+        m->out->failed |= m->check_labels.failed;
+}
+
 static void write_healthy(Metrics *m, const CheckState *c) {
-        sample_begin(m, "");
-        sample_check(m, c);
+        sample_begin_check(m, "");
         sample_end_count(m, health_is_good(c->state));
 }
 
 static void write_state(Metrics *m, const CheckState *c) {
         for (Health h = 0; h < HEALTH_COUNT_; h++) {
-                sample_begin(m, "");
-                sample_check(m, c);
+                sample_begin_check(m, "");
                 sample_label(m, "state", health_to_string(h));
                 sample_end_count(m, c->state == h);
         }
@@ -88,8 +114,7 @@ static void write_values(Metrics *m, const CheckState *c) {
         for (size_t i = 0; i < c->last.n_values; i++) {
                 const Value *value = &c->last.values[i];
 
-                sample_begin(m, "");
-                sample_check(m, c);
+                sample_begin_check(m, "");
                 sample_label(m, "name", value->name);
                 sample_label(m, "unit", value->unit);
                 sample_end(m, "%.15g", value->number);
@@ -100,40 +125,24 @@ static void write_duration(Metrics *m, const CheckState *c) {
         uint64_t n = 0;
 
         for (size_t i = 0; i <= LATENCY_BUCKETS; i++) {
-                char bound[32] = "+Inf";
-
-                if (i < LATENCY_BUCKETS)
-                        snprintf(bound, sizeof(bound), "%g",
-                                 (double) latency_bounds_usec[i] / (double) USEC_PER_SEC);
                 n += c->latency_counts[i];
-                sample_begin(m, "_bucket");
-                sample_check(m, c);
-                sample_label(m, "le", bound);
+                sample_begin_check(m, "_bucket");
+                sample_label(m, "le", m->bounds[i]);
                 sample_end_count(m, n);
         }
 
-        sample_begin(m, "_sum");
-        sample_check(m, c);
+        sample_begin_check(m, "_sum");
         sample_end_seconds(m, c->latency_sum_usec);
-        sample_begin(m, "_count");
-        sample_check(m, c);
+        sample_begin_check(m, "_count");
         sample_end_count(m, n);
 }
 
 static void write_runs(Metrics *m, const CheckState *c) {
         for (Outcome o = 0; o < ELEMENTSOF(c->n_by_outcome); o++) {
-                sample_begin(m, "_total");
-                sample_check(m, c);
+                sample_begin_check(m, "_total");
                 sample_label(m, "outcome", outcome_to_string(o));
                 sample_end_count(m, c->n_by_outcome[o]);
         }
-}
-
-static void write_dependency(Metrics *m, const CheckState *c) {
-        sample_begin(m, "");
-        sample_label(m, "service", c->config->service);
-        sample_label(m, "component", c->config->name);
-        sample_end_count(m, health_is_good(c->state));
 }
 
 /* -- families of the whole -------------------------------------------------------------------- */
@@ -226,8 +235,9 @@ static const struct Family {
         const char *name;
         FamilyType type;
         const char *help;
-        void (*write_check)(Metrics *m, const CheckState *c); /* once for each check, or */
-        void (*write)(Metrics *m);                            /* once */
+        void (*write)(Metrics *m);                            /* once, or */
+        void (*write_check)(Metrics *m, const CheckState *c); /* once for each check */
+        const char *check_label; /* what its name stands under; NULL: check */
 } families[] = {
         { "vitald_check_healthy", FAMILY_GAUGE, "Whether the check is healthy or degraded.",
           .write_check = write_healthy },
@@ -240,7 +250,7 @@ static const struct Family {
         { "vitald_check_runs", FAMILY_COUNTER, "The check's runs by outcome.",
           .write_check = write_runs },
         { "app_health_dependency_status", FAMILY_GAUGE, "Whether the component is up.",
-          .write_check = write_dependency },
+          .write_check = write_healthy, .check_label = "component" },
         { "vitald_probe_ok", FAMILY_GAUGE,
           "Whether the probe's verdict is good; the empty service is the host.",
           .write = write_probes },
@@ -277,6 +287,11 @@ void metrics_render(const Snapshot *s, const MetricsStats *stats, MetricsFormat 
                     StrBuf *out) {
         Metrics m = { .snapshot = s, .stats = stats, .format = format, .out = out };
 
+        for (size_t i = 0; i < LATENCY_BUCKETS; i++)
+                snprintf(m.bounds[i], BOUND_MAX, "%g",
+                         (double) latency_bounds_usec[i] / (double) USEC_PER_SEC);
+        memcpy(m.bounds[LATENCY_BUCKETS], "+Inf", sizeof("+Inf"));
+
         for (size_t i = 0; i < ELEMENTSOF(families); i++) {
                 const struct Family *f = &families[i];
 
@@ -284,10 +299,13 @@ void metrics_render(const Snapshot *s, const MetricsStats *stats, MetricsFormat 
                 family_describe(&m, f);
                 if (f->write)
                         f->write(&m);
-                else
-                        for (size_t j = 0; j < s->config->n_checks; j++)
-                                f->write_check(&m, s->checks[j]);
+                for (size_t j = 0; f->write_check && j < s->config->n_checks; j++) {
+                        metrics_take_check(&m, s->checks[j],
+                                           f->check_label ? f->check_label : "check");
+                        f->write_check(&m, s->checks[j]);
+                }
         }
+        strbuf_done(&m.check_labels);
         if (format == METRICS_OPENMETRICS)
                 strbuf_append(out, "# EOF\n");
 }

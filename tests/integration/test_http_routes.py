@@ -54,6 +54,7 @@ def shop(vitald, http_server):
                    check("cache", http_server, "Critical=no"))
     vitald.start()
     vitald.wait_status("/health/ready", 200)
+    vitald.wait_check("orders/cache", healthy=True)
     return vitald
 
 
