@@ -29,7 +29,7 @@ typedef struct Verb {
 static const Verb verbs[] = {
         { "status", "[SERVICE]", "What is ready, and why not", 0, 1, TAKES_JSON, verb_status },
         { "list", "", "All checks", 0, 0, TAKES_JSON, verb_list },
-        { "show", "SERVICE/CHECK", "All about a check, and how soon it acts", 1, 1, TAKES_JSON,
+        { "show", "SERVICE/CHECK", "All of a check, and how soon it acts", 1, 1, TAKES_JSON,
           verb_show },
         { "why", "[SERVICE]", "The causes of the present verdict", 0, 1, TAKES_JSON, verb_why },
         { "watch", "[SERVICE]", "The status again at every change", 0, 1, TAKES_JSON, verb_watch },
@@ -37,7 +37,7 @@ static const Verb verbs[] = {
           verb_is_ready },
         { "wait", "[SERVICE]", "Wait until it is ready", 0, 1,
           TAKES_QUESTION | TAKES_TIMEOUT | TAKES_QUIET, verb_wait },
-        { "follow", "[SERVICE]", "Be a unit that is active while it is ready", 0, 1,
+        { "follow", "[SERVICE]", "Be a unit that lives while it is ready", 0, 1,
           TAKES_QUESTION | TAKES_QUIET, verb_follow },
         { "run", "SERVICE/CHECK", "Run a check now", 1, 1, TAKES_JSON, verb_run },
         { "drain", "SERVICE", "Withdraw readiness", 0, 1, TAKES_TIMEOUT | TAKES_REASON | TAKES_ALL,
@@ -49,7 +49,7 @@ static const Verb verbs[] = {
           verb_clear_override },
         { "report", "SERVICE/CHECK STATE [MESSAGE]", "Push the state of a check", 2, 3, 0,
           verb_report },
-        { "reload", "", "Load the configuration, and say how it went", 0, 0, 0, verb_reload },
+        { "reload", "", "Load the configuration again", 0, 0, 0, verb_reload },
         { "verify", "", "Check the configuration", 0, 0, TAKES_ROOT, verb_verify },
         { "probe", "URL", "Run one check that is not configured", 1, 1, 0, verb_probe },
 };
@@ -61,7 +61,7 @@ static void print_help(void) {
              "Shows and controls vitald, the health prober. Without a verb: status.\n");
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
                 snprintf(usage, sizeof(usage), "%s %s", verbs[i].name, verbs[i].arguments);
-                printf("  %-33s %s\n", usage, verbs[i].help);
+                printf("  %-36s %s\n", usage, verbs[i].help);
         }
         puts("\n"
              "  -h --help                   Show this help\n"

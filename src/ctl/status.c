@@ -56,7 +56,7 @@ static void print_headline(const Screen *screen, const char *name, const Verdict
 static void row_begin(Table *t, bool is_bad, const char *name, const char *state) {
         char word[WORD_MAX];
 
-        table_cell(t, TONE_BAD, "%s", is_bad ? "!" : " ");
+        table_cell(t, is_bad ? TONE_BAD : TONE_PLAIN, "%s", is_bad ? "!" : " ");
         table_cell(t, TONE_PLAIN, "%s", name);
         table_cell(t, state_tone(state), "%s", state_word(word, state));
 }

@@ -72,6 +72,22 @@ def test_a_check_that_is_not_critical_degrades(vitald, http_server):
     assert "; not critical" in ctl(vitald, "why", "shop")
 
 
+def test_dead_liveness_says_what_will_be_done(vitald, http_server):
+    vitald.service("shop", "[Service]\nOnLivenessFailure=none\n"
+                   + check("app", http_server.url(), "Probes=liveness readiness\n"
+                           "LivenessFailureThreshold=2"))
+    vitald.start()
+    ctl(vitald, "wait", "shop", "--timeout=10s")
+    break_app(vitald, http_server)
+    assert "Liveness alive" in ctl(vitald, "status", code=NO)
+    break_app(vitald, http_server)
+    out = ctl(vitald, "status", code=NO)
+    assert re.match(rf"{HOST}: DEAD, NOT READY \(503\)  shop/app status/500 for ", out)
+    assert re.search(r"^! shop  dead   app: HTTP 500", out, re.MULTILINE)
+    assert "\nLiveness dead: shop (OnLivenessFailure=none). Listening " in out
+    assert vitald.vitalctl("wait", "--live", "shop", "--timeout=100ms").returncode == TIMED_OUT
+
+
 def test_a_host_without_services_is_unconfigured(vitald):
     vitald.start()
     assert "NOT READY (503)  no service is configured" in ctl(vitald, "status", code=NO)
