@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: MIT
+"""The real daemon on a bus: what it says, what it does when told, and life without the bus."""
+
+import os
+import subprocess
+import time
+
+import pytest
+from gi.repository import GLib
+
+from lib.bus import Bus
+from lib.dbus import MANAGER, Client, DBusError, check_path, service_path
+from lib.process import SLOWNESS, eventually, free_port
+
+I_MANAGER, I_SERVICE, I_CHECK = (f"org.vitald1.{i}" for i in ("Manager", "Service", "Check"))
+ORDERS = service_path("orders")
+CACHE = check_path("orders", "cache")
+FOR_EVER = 2**64 - 1
+
+SERVICE = """\
+[Service]
+Description=Order intake
+Documentation=https://wiki/orders
+
+[Check cache]
+Type=redis
+Address=127.0.0.1:{port}
+Interval=1s
+FailureThreshold=1
+Documentation=https://wiki/redis
+"""
+
+
+def configured(make_vitald, redis, bus=None):
+    daemon = make_vitald(bus=bus)
+    daemon.service("orders", SERVICE.format(port=redis.port))
+    return daemon
+
+
+@pytest.fixture
+def vitald(make_vitald, redis, bus):
+    daemon = configured(make_vitald, redis, bus).start()
+    daemon.wait_status("/health/ready", 200)
+    eventually(lambda: "org.vitald1" in bus.names(), what="the name")
+    return daemon
+
+
+@pytest.fixture(params=["bus", "private socket"])
+def client(request, vitald, bus):
+    on_bus = request.param == "bus"
+    address = bus.address if on_bus else f"unix:path={vitald.runtime_directory}/private"
+    with Client(address, peer=not on_bus) as c:
+        yield c
+
+
+def test_a_real_failure_on_the_bus(client, vitald, redis):
+    check = client.get_all(CACHE, I_CHECK)
+    assert (check["Type"], check["State"], check["Target"]) == (
+        "redis", "healthy", f"127.0.0.1:{redis.port}")
+    assert 0 < check["LatencyUSec"] < 1000000 * SLOWNESS
+    assert check["Documentation"] == "https://wiki/redis"
+    now = time.monotonic() * 1000000
+    next_run = client.get(CACHE, I_CHECK, "NextRunTimestampMonotonic")
+    assert now - 1000000 < next_run < now + 1500000 * SLOWNESS
+    redis.kill9()
+
+    def told():
+        client.poll()
+        return [a for _, a in client.members(MANAGER, "CheckStateChanged")]
+    eventually(told)
+    assert told()[0][:4] == (CACHE, "orders/cache", "unhealthy", "healthy")
+    manager = client.get_all(MANAGER, I_MANAGER)
+    assert (manager["State"], manager["ReadyHTTPStatus"]) == ("not_ready", 503)
+    assert manager["ReadyHTTPStatus"] == vitald.ready().status
+    assert manager["WorstService"] == "orders"
+    assert manager["Listening"][0] == "%s:%d" % vitald.address
+    eventually(lambda: client.get(CACHE, I_CHECK, "FailuresInRow") >= 3)
+    check = client.get_all(CACHE, I_CHECK)
+    assert check["Reason"] == "refused" and check["FirstFailureTimestamp"] > 0
+    assert check["FirstFailureMessage"] != ""
+
+
+def test_run_and_reload(client, vitald):
+    runs = client.get(CACHE, I_CHECK, "NRuns")
+    answer = client.call(CACHE, I_CHECK, "Run")
+    assert answer[:3] == ("healthy", "pass", "") and answer[4] > 0
+    assert client.get(CACHE, I_CHECK, "NRuns") > runs
+    vitald.service("billing", "[Check a]\nTyp=tcp\n")
+    with pytest.raises(DBusError) as e:
+        client.call(MANAGER, I_MANAGER, "Reload")
+    assert e.value.name == "org.vitald1.ReloadFailed"
+    assert "billing.conf:2" in e.value.message and "Typ" in e.value.message
+    assert client.get(MANAGER, I_MANAGER, "LastReloadError") == e.value.message
+    assert service_path("billing") not in client.managed_objects()
+    vitald.service("billing", f"[Check a]\nType=tcp\nAddress=127.0.0.1:{free_port()}\n")
+    client.call(MANAGER, I_MANAGER, "Reload")
+    assert client.get(MANAGER, I_MANAGER, "LastReloadError") == ""
+    assert check_path("billing", "a") in client.managed_objects()
+    assert client.get(CACHE, I_CHECK, "NRuns") > runs        # It kept its state.
+
+
+def test_run_of_a_check_that_hangs_answers_at_its_timeout(client, vitald, redis):
+    redis.freeze()
+    try:
+        answer = client.call(CACHE, I_CHECK, "Run")
+    finally:
+        redis.thaw()
+    assert answer[:3] == ("unhealthy", "fail", "timeout")
+
+
+def test_run_while_a_reload_takes_the_check_away(client, vitald, redis):
+    redis.freeze()
+    try:
+        answer = client.start_call(CACHE, I_CHECK, "Run")
+        client.managed_objects()
+        vitald.service("orders", "[Check other]\nType=memory\nMinAvailable=1%\n")
+        client.call(MANAGER, I_MANAGER, "Reload")
+
+        def answered():
+            client.poll()
+            return answer
+        eventually(answered)
+        assert isinstance(answer[0], DBusError)
+    finally:
+        redis.thaw()
+
+
+def test_drain_and_override_reach_the_probes(client, vitald):
+    client.call(ORDERS, I_SERVICE, "Drain", GLib.Variant("(ts)", (FOR_EVER, "kernel update")))
+    assert vitald.ready().status == 503
+    client.call(ORDERS, I_SERVICE, "Undrain")
+    assert vitald.ready().status == 200
+    client.call(CACHE, I_CHECK, "Override", GLib.Variant("(sts)", ("unhealthy", 500000, "drill")))
+    assert vitald.ready().status == 503
+    vitald.wait_status("/health/ready", 200)        # It ends by itself.
+    assert not client.get(CACHE, I_CHECK, "Overridden")
+
+
+def test_what_is_wrong_at_the_start_is_on_the_bus(make_vitald, bus, redis):
+    daemon = configured(make_vitald, redis, bus)
+    daemon.service("broken", "[Check a]\nType=redis\nAddress=127.0.0.1\n")
+    daemon.start()
+    eventually(lambda: "org.vitald1" in bus.names(), what="the name")
+    state, error, reason = bus.get(service_path("broken"), I_SERVICE, "State",
+                                   "ConfigurationError", "Reason")
+    assert (state, reason) == ("not_ready", "configuration") and "broken.conf:3" in error
+    (line,) = bus.get(service_path("broken"), I_SERVICE, "Why")
+    assert "broken.conf:3" in line
+
+
+def test_fault_64_no_secret_on_the_bus(make_vitald, bus, redis):
+    secret = "CANARY-5c1e"
+    daemon = make_vitald(bus=bus)
+    daemon.service("orders", SERVICE.format(port=redis.port) + "PasswordCredential=cache\n")
+    daemon.credential("cache", secret)
+    daemon.start()
+    eventually(lambda: "org.vitald1" in bus.names(), what="the name")
+    with Client(bus.address) as client:
+        eventually(lambda: client.get(CACHE, I_CHECK, "NRuns") > 0)
+        for text in (str(client.managed_objects()), str(client.get_all(MANAGER, I_MANAGER))):
+            assert secret not in text
+    assert secret not in daemon.log
+
+
+# -- FAULTS row 58, with probes and checks looked at --
+
+
+def works(vitald, seconds):
+    """Probes are answered at once, and the check runs on, for so long."""
+    end = time.monotonic() + seconds * SLOWNESS
+    runs = 'vitald_check_runs_total{service="orders",check="cache",outcome="pass"}'
+    before = vitald.metrics().get(runs)
+    while time.monotonic() < end:
+        start = time.monotonic()
+        assert vitald.ready().status == 200
+        assert time.monotonic() - start < 0.5 * SLOWNESS
+    if before is not None:
+        assert vitald.metrics()[runs] > before
+
+
+def test_fault_58_bus_absent_at_start(make_vitald, redis, directory):
+    bus = Bus(directory / "bus")
+    daemon = configured(make_vitald, redis, bus).start()
+    daemon.wait_status("/health/ready", 200)
+    works(daemon, 1.5)
+    with bus:
+        eventually(lambda: "org.vitald1" in bus.names(), what="the name")
+        assert bus.get(MANAGER, I_MANAGER, "Ready")
+        daemon.stop()
+
+
+def test_fault_58_bus_restarted(vitald, bus):
+    bus.kill9()
+    works(vitald, 1.5)
+    bus.start()
+    eventually(lambda: "org.vitald1" in bus.names(), what="the name")
+    assert bus.get(CACHE, I_CHECK, "State") == "healthy"
+
+
+def test_fault_58_bus_hangs(vitald, bus):
+    bus.freeze()
+    try:
+        works(vitald, 3)
+    finally:
+        bus.thaw()
+    assert bus.get(CACHE, I_CHECK, "State") == "healthy"
+
+
+def test_fault_58_end_while_the_bus_hangs(vitald, bus):
+    bus.freeze()
+    try:
+        start = time.monotonic()
+        assert vitald.stop() == 0
+        assert time.monotonic() - start < 3 * SLOWNESS
+    finally:
+        bus.thaw()
+
+
+def test_fault_12_name_taken(vitald, make_vitald, redis, bus):
+    other = configured(make_vitald, redis, bus).start()
+    eventually(lambda: "belongs to another process" in other.log)
+    other.wait_status("/health/ready", 200)
+    works(other, 1.5)
+    vitald.stop()
+    eventually(lambda: "Reachable as org.vitald1" in other.log)
+    assert bus.get(CACHE, I_CHECK, "State") == "healthy"
+
+
+def test_fault_58_calls_wait_while_the_bus_goes(vitald, bus, redis):
+    redis.freeze()
+    try:
+        with Client(bus.address) as client:
+            for _ in range(5):
+                client.start_call(CACHE, I_CHECK, "Run")
+            client.managed_objects()
+            bus.kill9()
+    finally:
+        redis.thaw()
+    vitald.wait_check("orders/cache", healthy=True)
+    bus.start()
+    eventually(lambda: "org.vitald1" in bus.names(), what="the name")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_fault_60_nobody_is_refused(vitald, bus):
+    for call in ((MANAGER, I_MANAGER, "Reload"), (CACHE, I_CHECK, "Run"),
+                 (ORDERS, I_SERVICE, "Drain", "ts", FOR_EVER, "")):
+        with pytest.raises(ValueError, match="Access denied"):
+            bus.call(*call, user=65534)
+    assert vitald.ready().status == 200
+    assert bus.call(MANAGER, I_MANAGER, "ListServices", user=65534)
+
+
+def test_introspection_reads_like_the_manual(vitald, bus):
+    """For people: busctl shows every member with its type, value and flags."""
+    lines = bus.busctl("introspect", "org.vitald1", MANAGER).stdout.splitlines()
+    shown = {line.split()[0]: line.split()[1:] for line in lines}
+    assert shown[".Ready"] == ["property", "b", "true", "emits-change"]
+    assert shown[".Reload"] == ["method", "-", "-", "-"]
+    assert shown[".GetManagedObjects"][:3] == ["method", "-", "a{oa{sa{sv}}}"]
+    tree = subprocess.run(["/usr/bin/busctl", f"--address={bus.address}", "--list", "tree",
+                           "org.vitald1"], capture_output=True, text=True).stdout.split()
+    assert {MANAGER, ORDERS, CACHE} <= set(tree)
