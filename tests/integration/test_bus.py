@@ -138,7 +138,7 @@ def test_drain_and_override_reach_the_probes(client, vitald):
 
 def test_what_is_wrong_at_the_start_is_on_the_bus(make_vitald, bus, redis):
     daemon = configured(make_vitald, redis, bus)
-    daemon.service("broken", "[Check a]\nType=redis\nAddress=127.0.0.1\n")
+    daemon.service("broken", "[Check a]\nType=redis\nAdress=127.0.0.1\n")
     daemon.start()
     eventually(lambda: "org.vitald1" in bus.names(), what="the name")
     state, error, reason = bus.get(service_path("broken"), I_SERVICE, "State",

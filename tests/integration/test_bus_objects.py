@@ -358,6 +358,7 @@ def test_later_flips_wait_for_their_second(client, server):
     told = wait_signals(client, A, "PropertiesChanged", 2)
     assert 0.9 < told[1][0] - first < 2
     assert told[1][1][1]["State"] == "unhealthy"
+    quiet(client)
     states = [a[2:4] for _, a in client.members(MANAGER, "CheckStateChanged") if a[0] == A]
     assert states == [("healthy", "pending"), ("unhealthy", "healthy")]
 
