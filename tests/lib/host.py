@@ -150,6 +150,15 @@ class Host:
             target.chmod(mode)
         return target
 
+    def drop_in(self, unit, text):
+        """Settings for a unit, under one name; the empty text takes them away."""
+        path = f"/etc/systemd/system/{unit}.d/test.conf"
+        if text:
+            self.write(path, text)
+        else:
+            (self.root / path.lstrip("/")).unlink(missing_ok=True)
+        self.systemctl("daemon-reload")
+
     @contextlib.contextmanager
     def network(self):
         """This thread's new sockets belong to the host; those of other threads do not."""
@@ -179,6 +188,7 @@ class Host:
             subprocess.run(["/bin/cp", "-a", f"{stage}/.", f"{self.root}/"], check=True)
         self.run(["systemd-sysusers"])
         self.run(["systemd-tmpfiles", "--create"], check=False)
+        self.run(["journalctl", "--update-catalog"])
         self.systemctl("daemon-reload")
         self.systemctl("reload", "dbus.service")
         self.systemctl("preset", "vitald.socket", "vitald-local.socket", "vitald.service")

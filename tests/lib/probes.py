@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""Load balancers' probes: each on a connection of its own, one after the other, in threads."""
+
+import collections
+import contextlib
+import errno
+import socket
+import threading
+import time
+
+
+class ProbeLoad:
+    """
+    with ProbeLoad(("127.0.0.1", 9911), within=host.network) as load:
+        …
+    assert not load.failures
+
+    A probe that was not answered whole is a failure: "refused", "reset", "cut" (the connection
+    ended before the answer did), "late", or another error's name.
+    """
+
+    def __init__(self, address, path="/health/live", threads=3, within=contextlib.nullcontext,
+                 patience=20.0):
+        """within: called in each thread; what it returns is entered for each connection."""
+        self.address, self.path, self.n_threads = address, path, threads
+        self.within, self.patience = within, patience
+        self.answers = collections.Counter()    # by status
+        self.failures = []                      # "what after how long", in order
+        self.slowest = 0.0                      # seconds
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+
+    def __enter__(self):
+        self._threads = [threading.Thread(target=self._run, daemon=True)
+                         for _ in range(self.n_threads)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def count(self):
+        return sum(self.answers.values())
+
+    def wait_for(self, more, within=30.0):
+        """Until so many more probes have been answered."""
+        goal, deadline = self.count + more, time.monotonic() + within
+        while self.count < goal:
+            assert time.monotonic() < deadline, f"{self.count} of {goal} probes answered"
+            time.sleep(0.005)
+
+    def _run(self):
+        with self.within():
+            while not self._stop.is_set():
+                before = time.monotonic()
+                outcome = self._probe()
+                took = time.monotonic() - before
+                with self._lock:
+                    self.slowest = max(self.slowest, took)
+                    if isinstance(outcome, int):
+                        self.answers[outcome] += 1
+                    else:
+                        self.failures.append(f"{outcome} after {took:.3f} s")
+
+    def _probe(self):
+        request = f"GET {self.path} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n".encode()
+        try:
+            with socket.create_connection(self.address, timeout=self.patience) as s:
+                s.sendall(request)
+                data = b""
+                while chunk := s.recv(65536):
+                    data += chunk
+        except ConnectionRefusedError:
+            return "refused"
+        except (ConnectionResetError, BrokenPipeError):
+            return "reset"
+        except TimeoutError:
+            return "late"
+        except OSError as e:
+            return errno.errorcode.get(e.errno, str(e))
+        return status_of(data)
+
+
+def status_of(data):
+    """The status of a whole answer, or "cut"."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length" and int(value) == len(body):
+            return int(head.split(b" ", 2)[1])
+    return "cut"

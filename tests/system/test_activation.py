@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""Started by the first who asks; restarted and stopped while load balancers ask on."""
+
+import time
+
+import pytest
+
+from lib.probes import ProbeLoad
+from lib.process import eventually
+
+RESTARTS = 50
+
+
+@pytest.fixture(scope="module")
+def sockets(vitald_host):
+    vitald_host.write("/etc/vitald/services/orders.conf",
+                      "[Check disk]\nType=disk\nMinFree=1K\n")
+    vitald_host.systemctl("start", "vitald.socket", "vitald-local.socket")
+    return vitald_host
+
+
+@pytest.fixture
+def stopped(sockets):
+    """The sockets are there, the daemon is not."""
+    sockets.systemctl("stop", "vitald.service")
+    assert sockets.show("vitald.service", "ActiveState") == "inactive"
+    return sockets
+
+
+@pytest.fixture
+def running(sockets):
+    sockets.systemctl("start", "vitald.service")
+    eventually(lambda: sockets.get("/health/ready").status == 200)
+    return sockets
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_first_probe_starts_it_and_is_answered(stopped, address):
+    assert stopped.get("/health/live", address=address).json == {"status": "alive"}
+    eventually(lambda: stopped.show("vitald.service", "ActiveState") == "active")
+
+
+def test_first_probe_of_the_local_socket_starts_it(stopped):
+    assert stopped.get_local("/health/live").json == {"status": "alive"}
+    eventually(lambda: stopped.show("vitald.service", "ActiveState") == "active")
+
+
+def test_a_call_on_the_bus_starts_it(stopped):
+    version = stopped.run(["vitald", "--version"]).stdout.split()[1]
+    assert stopped.busctl("get-property", "org.vitald1", "/org/vitald1", "org.vitald1.Manager",
+                          "Version").stdout == f's "{version}"\n'
+    assert stopped.show("vitald.service", "ActiveState") == "active"
+
+
+def test_a_burst_of_first_probes_starts_it_once(stopped):
+    before = stopped.systemctl("show", "-p", "ExecMainStartTimestampMonotonic", "vitald").stdout
+    with ProbeLoad(("127.0.0.1", 9911), threads=8, within=stopped.network) as load:
+        load.wait_for(200)
+    assert not load.failures and set(load.answers) == {200}
+    assert stopped.systemctl("show", "-p", "ExecMainStartTimestampMonotonic",
+                             "vitald").stdout != before
+    assert stopped.show("vitald.service", "NRestarts") == "0"
+
+
+def test_restarts_under_load_lose_no_probe(running):
+    """Each probe has a connection of its own, so any restart may meet it in any state."""
+    with ProbeLoad(("127.0.0.1", 9911), threads=4, within=running.network) as load, \
+            ProbeLoad(("127.0.0.1", 9911), "/health/ready", 1, running.network) as ready:
+        for _ in range(RESTARTS):
+            load.wait_for(20)
+            running.systemctl("restart", "vitald.service")
+        load.wait_for(20)
+    print(f"{load.count + ready.count} probes, slowest {load.slowest * 1000:.0f} ms, "
+          f"not ready {ready.answers[503]}")
+    assert not load.failures and not ready.failures
+    assert set(load.answers) == {200} and set(ready.answers) <= {200, 503}
+    assert load.slowest < 5
+    assert running.show("vitald.service", "Result") == "success"
+    assert running.show("vitald.socket", "ActiveState") == "active"
+
+
+def test_stopped_and_started_under_load(running):
+    """While its sockets are active, who asks starts it again."""
+    with ProbeLoad(("127.0.0.1", 9911), within=running.network) as load:
+        for _ in range(5):
+            load.wait_for(20)
+            running.systemctl("stop", "vitald.service")
+            load.wait_for(20)
+            running.systemctl("start", "vitald.service")
+    assert not load.failures and set(load.answers) == {200}
+
+
+def test_killed_under_load_refuses_none(running):
+    """What it had accepted is lost with it; nobody is refused, and it is back by itself."""
+    with ProbeLoad(("127.0.0.1", 9911), within=running.network) as load:
+        for _ in range(3):
+            load.wait_for(20)
+            running.systemctl("kill", "--signal=KILL", "vitald.service")
+            load.wait_for(20)
+    assert [f for f in load.failures if not f.startswith(("reset", "cut"))] == []
+    assert len(load.failures) <= 3 * load.n_threads
+    eventually(lambda: running.show("vitald.service", "ActiveState") == "active")
+
+
+def test_stop_of_all_and_start_again(running):
+    """What an administrator does who wants it to stay stopped."""
+    running.systemctl("stop", "vitald.socket", "vitald-local.socket", "vitald.service")
+    with pytest.raises(ConnectionRefusedError):
+        running.get("/health/live")
+    before = time.monotonic()
+    running.systemctl("start", "vitald.service")
+    assert time.monotonic() - before < 10
+    assert running.get("/health/live").status == 200
+    assert running.show("vitald.socket", "ActiveState") == "active"
