@@ -10,7 +10,7 @@ from gi.repository import GLib
 
 from lib.bus import Bus
 from lib.dbus import MANAGER, Client, DBusError, check_path, service_path
-from lib.process import SLOWNESS, eventually, free_port
+from lib.process import Process, SLOWNESS, eventually, free_port
 
 I_MANAGER, I_SERVICE, I_CHECK = (f"org.vitald1.{i}" for i in ("Manager", "Service", "Check"))
 ORDERS = service_path("orders")
@@ -239,6 +239,40 @@ def test_fault_58_calls_wait_while_the_bus_goes(vitald, bus, redis):
     vitald.wait_check("orders/cache", healthy=True)
     bus.start()
     eventually(lambda: "org.vitald1" in bus.names(), what="the name")
+
+
+FLOOD = """
+import sys
+from gi.repository import Gio, GLib
+connection = Gio.DBusConnection.new_for_address_sync(
+    sys.argv[1], Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT |
+    Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION, None, None)
+def again(*_):
+    connection.call("org.vitald1", "/org/vitald1", "org.freedesktop.DBus.ObjectManager",
+                    "GetManagedObjects", None, None, 0, -1, None, again)
+for _ in range(100):
+    again()
+GLib.MainLoop().run()
+"""
+
+
+def test_fault_59_a_flood_on_the_bus_keeps_no_probe_waiting(vitald, bus):
+    floods = [Process(["/usr/bin/python3", "-c", FLOOD, bus.address],
+                      vitald.directory / f"flood{i}.log") for i in range(2)]
+    try:
+        before = vitald.cpu_seconds()
+        eventually(lambda: vitald.cpu_seconds() > before + 0.2, what="a flood")
+        times = []
+        for _ in range(1000):
+            start = time.monotonic()
+            assert vitald.get("/health/live").status == 200
+            times.append(time.monotonic() - start)
+        assert all(flood.exit_code is None for flood in floods)
+        print("p50, p99, max:", *(1000 * sorted(times)[i] for i in (500, 990, 999)), "ms")
+        assert sorted(times)[990] < 0.1 * SLOWNESS
+    finally:
+        for flood in floods:
+            flood.kill9()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
