@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What daemon.c (the parts and the way through them) and daemon-control.c (requests from outside)
- * share. */
+/* What daemon.c (the parts and the way through them), daemon-reload.c and daemon-control.c
+ * (requests from outside) share. */
 
 #include "base/list.h"
 #include "check/engine.h"
@@ -54,6 +54,15 @@ void daemon_publish(Daemon *d);
 /* Loads the configuration again and takes it if all of it is good. ret_error is a text of the
  * caller's, set when it is not; the current snapshot holds the effect either way. */
 int daemon_reload(Daemon *d, char **ret_error);
+
+/* SIGHUP: the same without a verdict; a storm of them makes few reloads. */
+int daemon_on_sighup(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata);
+int daemon_on_reload_timer(sd_event_source *s, usec_t usec, void *userdata);
+
+/* Tells the outputs of settings of theirs that have changed. */
+void daemon_configure_outputs(Daemon *d, const Config *c);
+
+void daemon_log_diagnostics(const Config *c);
 
 /* Fills in d->control. */
 void daemon_control_init(Daemon *d);

@@ -10,9 +10,6 @@
 #include "daemon-internal.h"
 #include "model/grade.h"
 
-/* Reloads by signal are this far apart at least; signals that come meanwhile make one. */
-#define RELOAD_EVERY_USEC (500 * USEC_PER_MSEC)
-
 /* How long connections may take to end after SIGTERM. */
 #define STOP_MAX_USEC USEC_PER_SEC
 
@@ -118,124 +115,7 @@ static int on_expiry(sd_event_source *s _unused_, usec_t usec _unused_, void *us
         return 0;
 }
 
-/* -- configuration ----------------------------------------------------------------------------- */
-
-static void daemon_configure_outputs(Daemon *d, const Config *c) {
-        HttpServerLimits limits = HTTP_SERVER_LIMITS_DEFAULT;
-
-        limits.connections = (unsigned) c->http.max_connections;
-        limits.connections_per_address = (unsigned) c->http.max_connections_per_address;
-        limits.header_usec = c->http.header_timeout_usec;
-        limits.idle_usec = c->http.idle_timeout_usec;
-        http_server_set_limits(d->http, &limits);
-}
-
-static void log_diagnostics(const Config *c) {
-        for (size_t i = 0; i < c->diagnostics.n; i++)
-                log_error("%s:%u: %s", c->diagnostics.items[i].file, c->diagnostics.items[i].line,
-                          c->diagnostics.items[i].text);
-}
-
-/* Refuses a reload: the configuration in force stays, and the picture says why. */
-static int daemon_refuse_reload(Daemon *d, int error, char *text, char **ret_error) {
-        size_t n = strlen(text);
-
-        if (n > 0 && text[n - 1] == '\n')
-                text[n - 1] = 0;
-        log_error("Reload refused, the configuration in force stays: %.*s",
-                  (int) strcspn(text, "\n"), text);
-        daemon_apply(d, &(Event){ .type = EVENT_CONFIG, .reload_error = text });
-        daemon_publish(d);
-        *ret_error = text;
-        return error;
-}
-
-/* What is read once, at the start. */
-static void log_what_needs_restart(const Daemon *d, const Config *new) {
-        const Config *old = d->state->config;
-
-        if (!d->options->listen && !strv_equal(old->http.listen, new->http.listen))
-                log_notice("Listen= has changed, which needs a restart of vitald");
-}
-
-static int daemon_take_config(Daemon *d, Config *c) {
-        int r;
-
-        log_what_needs_restart(d, c);
-
-        daemon_fail_waiters(d, -ECANCELED, "The configuration was reloaded before the run ended");
-        r = engine_configure(d->engine, c);
-        if (r < 0)
-                return r;
-        daemon_apply(d, &(Event){ .type = EVENT_CONFIG, .config = c });
-        daemon_configure_outputs(d, c);
-        daemon_publish(d);
-        return 0;
-}
-
-static int daemon_load_and_take(Daemon *d, char **ret_error) {
-        _cleanup_(config_unrefp) Config *c = NULL;
-        ConfigSources sources = d->options->sources;
-        char *text = NULL;
-        int r;
-
-        sources.is_reload = true;
-        r = config_load(&sources, &c);
-        if (r >= 0 && diagnostics_is_empty(&c->diagnostics))
-                r = daemon_take_config(d, c);
-        else if (r >= 0) {
-                log_diagnostics(c);
-                r = diagnostics_format(&c->diagnostics, &text);
-                if (r >= 0)
-                        return daemon_refuse_reload(d, -EBADMSG, text, ret_error);
-        }
-        if (r >= 0)
-                return 0;
-        text = strdup(strerror(-r));
-        return text ? daemon_refuse_reload(d, r, text, ret_error) : -ENOMEM;
-}
-
-int daemon_reload(Daemon *d, char **ret_error) {
-        int r;
-
-        notify_reloading(d->notify);
-        r = daemon_load_and_take(d, ret_error);
-        if (r >= 0)
-                log_info("Configuration reloaded: %zu services, %zu checks",
-                         d->state->config->n_services, d->state->config->n_checks);
-        notify_reloaded(d->notify);
-        return r;
-}
-
 /* -- signals ----------------------------------------------------------------------------------- */
-
-static void daemon_reload_by_signal(Daemon *d) {
-        _cleanup_free_ char *error = NULL;
-
-        if (d->is_stopping)
-                return;
-        d->reload_monotonic = clock_usec(CLOCK_MONOTONIC);
-        daemon_reload(d, &error);
-}
-
-static int on_reload_timer(sd_event_source *s _unused_, usec_t usec _unused_, void *userdata) {
-        daemon_reload_by_signal(userdata);
-        return 0;
-}
-
-static int on_sighup(sd_event_source *s _unused_, const struct signalfd_siginfo *si _unused_,
-                     void *userdata) {
-        Daemon *d = userdata;
-        usec_t next = usec_add(d->reload_monotonic, RELOAD_EVERY_USEC);
-
-        if (d->reload_monotonic == 0 || clock_usec(CLOCK_MONOTONIC) >= next) {
-                daemon_reload_by_signal(d);
-                return 0;
-        }
-        sd_event_source_set_time(d->reload_timer, next);
-        sd_event_source_set_enabled(d->reload_timer, SD_EVENT_ONESHOT);
-        return 0;
-}
 
 static int on_stop_timer(sd_event_source *s, usec_t usec _unused_, void *userdata _unused_) {
         sd_event_exit(sd_event_source_get_event(s), 0);
@@ -271,7 +151,7 @@ static int daemon_watch_signals(Daemon *d) {
         } signals[] = {
                 { SIGTERM, on_sigterm },
                 { SIGINT, on_sigterm },
-                { SIGHUP, on_sighup },
+                { SIGHUP, daemon_on_sighup },
         };
         int r;
 
@@ -343,7 +223,7 @@ static int daemon_add_timers(Daemon *d) {
         } timers[] = {
                 { &d->expiry, CLOCK_BOOTTIME, on_expiry },
                 { &d->quiet, CLOCK_MONOTONIC, on_quiet },
-                { &d->reload_timer, CLOCK_MONOTONIC, on_reload_timer },
+                { &d->reload_timer, CLOCK_MONOTONIC, daemon_on_reload_timer },
         };
         int r;
 
@@ -365,7 +245,7 @@ static int daemon_load_first(Daemon *d) {
         r = config_load(&d->options->sources, &c);
         if (r < 0)
                 return log_errno(LOG_ERR, r, "Cannot load the configuration");
-        log_diagnostics(c);
+        daemon_log_diagnostics(c);
         d->state = state_new(c, time_now());
         return d->state ? 0 : -ENOMEM;
 }

@@ -110,9 +110,8 @@ static int option_apply(Arguments *a, int option) {
                 a->mode = MODE_PROBE;
                 a->probe_url = optarg;
                 return 1;
-        default:
-                return -EINVAL; /* getopt has said what is wrong */
         }
+        return -EINVAL; /* getopt has said what is wrong */
 }
 
 static int arguments_parse(Arguments *a, int argc, char *argv[]) {
