@@ -27,10 +27,11 @@ typedef struct RedisSettings {
         uint64_t database;
 } RedisSettings;
 
-/* Tables, filled in once; hiredis wants its own to be changeable. */
 typedef struct RedisShared {
+        /* Tables, filled in once; hiredis wants its own to be changeable. */
         redisReplyObjectFunctions functions;
         StreamHandlers handlers;
+        redisReader *spare; /* owned; with nothing in it, for the next reply to anybody; or NULL */
 } RedisShared;
 
 typedef struct RedisInstance {
@@ -83,13 +84,39 @@ static void *reply_nil(const redisReadTask *task) {
 
 static void reply_free(void *reply _unused_) {}
 
+/* A reader takes some kilobytes, and replies come whole as a rule: one serves all. */
+static redisReader *redis_get_reader(RedisInstance *i) {
+        RedisShared *shared = check_shared(i->check);
+
+        if (!i->reader)
+                i->reader = shared->spare ? TAKE(shared->spare)
+                                          : redisReaderCreateWithFunctions(&shared->functions);
+        if (i->reader)
+                i->reader->privdata = i;
+        return i->reader;
+}
+
+static bool reader_is_empty(const redisReader *r) {
+        return r->err == 0 && r->pos == r->len && r->ridx == -1;
+}
+
+static void redis_put_reader(RedisInstance *i) {
+        RedisShared *shared = check_shared(i->check);
+        redisReader *reader = TAKE(i->reader);
+
+        if (!reader)
+                return;
+        if (shared->spare || !reader_is_empty(reader))
+                redisReaderFree(reader);
+        else
+                shared->spare = reader;
+}
+
 /* -- the connection ---------------------------------------------------------------------------- */
 
 static void redis_hang_up(RedisInstance *i) {
         i->stream = stream_free(i->stream);
-        if (i->reader)
-                redisReaderFree(i->reader);
-        i->reader = NULL;
+        redis_put_reader(i);
 }
 
 /* What nobody waits for on a held connection is its end, or something odd: look what it means. */
@@ -222,35 +249,47 @@ static bool redis_take_reply(RedisInstance *i) {
 static void redis_finish_protocol(RedisInstance *i) {
         Result result;
 
-        if (i->reader->err == REDIS_ERR_OOM)
+        if (!i->reader || i->reader->err == REDIS_ERR_OOM)
                 result_error(&result, REASON_RESOURCE, "Out of memory");
         else
                 result_fail(&result, REASON_PROTOCOL, "%s", i->reader->errstr);
         redis_finish(i, &result);
 }
 
+/* Judges the replies that are whole. */
+static void redis_take_replies(RedisInstance *i, redisReader *reader) {
+        void *reply;
+
+        for (;;) {
+                if (redisReaderGetReply(reader, &reply) != REDIS_OK) {
+                        redis_finish_protocol(i);
+                        return;
+                }
+                if (!reply || !redis_take_reply(i))
+                        return;
+        }
+}
+
 static void on_received(void *userdata, const void *bytes, size_t n) {
         RedisInstance *i = userdata;
-        void *reply;
+        redisReader *reader;
 
         if (!i->run) {
                 redis_look_now(i);
                 return;
         }
-        (void) redisReaderFeed(i->reader, bytes, n);
-        for (;;) {
-                if (redisReaderGetReply(i->reader, &reply) != REDIS_OK) {
-                        redis_finish_protocol(i);
-                        return;
-                }
-                if (!reply)
-                        return;
-                if (!redis_take_reply(i))
-                        break;
-        }
+        reader = redis_get_reader(i);
+        if (!reader || redisReaderFeed(reader, bytes, n) != REDIS_OK)
+                redis_finish_protocol(i);
+        else
+                redis_take_replies(i, reader);
+        if (!i->reader)
+                return;
         /* More than was asked for: whatever it is, the next run must not take it for its reply. */
-        if (i->reader && i->reader->pos < i->reader->len)
+        if (!i->run && !reader_is_empty(i->reader))
                 redis_hang_up(i);
+        else if (reader_is_empty(i->reader))
+                redis_put_reader(i);
 }
 
 static int redis_dial(RedisInstance *i) {
@@ -260,10 +299,6 @@ static int redis_dial(RedisInstance *i) {
         RedisRun *r = check_run_data(i->run);
         Engine *engine = check_engine(i->check);
 
-        i->reader = redisReaderCreateWithFunctions(&shared->functions);
-        if (!i->reader)
-                return -ENOMEM;
-        i->reader->privdata = i;
         i->renew_usec = usec_add(clock_usec(CLOCK_MONOTONIC), config->connection_max_age_usec);
         check_run_set_phase(i->run, stream_phase_text(r->phase, &s->address, STREAM_RESOLVING));
         return stream_dial(engine_event(engine), engine_resolver(engine), &s->address,
@@ -313,6 +348,13 @@ static int redis_attach(Engine *engine _unused_, void *memory) {
                 .failed = on_failed,
         };
         return 0;
+}
+
+static void redis_detach(void *memory) {
+        RedisShared *shared = memory;
+
+        if (shared->spare)
+                redisReaderFree(shared->spare);
 }
 
 static int redis_open(Check *check) {
@@ -392,6 +434,7 @@ const CheckDriver redis_driver = {
         },
         .shared_size = sizeof(RedisShared),
         .attach = redis_attach,
+        .detach = redis_detach,
         .instance_size = sizeof(RedisInstance),
         .open = redis_open,
         .close = redis_close,

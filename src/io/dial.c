@@ -25,8 +25,8 @@ typedef struct Attempt {
 } Attempt;
 
 struct Dial {
-        sd_event *event;        /* borrowed: the Stream holds it */
-        const Address *address; /* borrowed */
+        sd_event *event; /* borrowed: the Stream holds it */
+        Address address;
         ResolverQuery *query;   /* owned; while resolving */
         sd_event_source *timer; /* owned: the next attempt or the failure is due */
         DialResolvedHandler resolved;
@@ -141,7 +141,7 @@ static int on_attempt(sd_event_source *s _unused_, int fd, uint32_t revents _unu
                 return 0;
         }
         d->progress.times.connected_usec = clock_usec(CLOCK_MONOTONIC);
-        if (d->address->kind == ADDRESS_NAME)
+        if (d->address.kind == ADDRESS_NAME)
                 d->progress.peer = d->addresses[a - d->attempts];
         a->source = sd_event_source_disable_unref(a->source);
         d->n_pending--;
@@ -155,14 +155,13 @@ static int attempt_start(Dial *d, Attempt *a) {
         socklen_t length;
         int r;
 
-        if (d->address->kind == ADDRESS_NAME) {
+        if (d->address.kind == ADDRESS_NAME) {
                 const IpAddress *ip = &d->addresses[a - d->attempts];
 
-                length = ip_sockaddr(ip, d->address->port, &a->target);
+                length = ip_sockaddr(ip, d->address.port, &a->target);
                 d->progress.peer = *ip;
-                d->progress.has_peer = true;
         } else {
-                r = address_sockaddr(d->address, &a->target, &length);
+                r = address_sockaddr(&d->address, &a->target, &length);
                 if (r < 0)
                         return r;
         }
@@ -187,7 +186,7 @@ static void dial_advance(Dial *d) {
 
         while (d->next < d->n_targets) {
                 r = attempt_start(d, &d->attempts[d->next]);
-                if (r == -EAGAIN && d->address->kind == ADDRESS_UNIX) {
+                if (r == -EAGAIN && d->address.kind == ADDRESS_UNIX) {
                         dial_arm(d, UNIX_RETRY_USEC);
                         return;
                 }
@@ -246,7 +245,10 @@ int dial_new(sd_event *event, Resolver *resolver, const Address *address,
         if (!d)
                 return -ENOMEM;
         d->event = event;
-        d->address = address;
+        d->address = *address;
+        d->progress.port = address->port;
+        if (address->kind == ADDRESS_IP)
+                d->progress.peer = address->ip;
         d->resolved = resolved;
         d->handler = handler;
         d->userdata = userdata;

@@ -13,8 +13,8 @@ typedef struct DialProgress {
         StreamTimes times;
         bool is_stale; /* the resolver's last good addresses, because of resolve */
         ResolveStatus resolve;
-        bool has_peer;
-        IpAddress peer; /* connected, or tried last */
+        IpAddress peer; /* connected, or tried last; family AF_UNSPEC: none, or a unix socket */
+        uint16_t port;
 } DialProgress;
 
 /* Called once, from the event loop. fd (now the callee's) is connected and error 0; or fd is -1 and
@@ -25,7 +25,7 @@ typedef void (*DialHandler)(void *userdata, int fd, int error);
  * callee may free the Dial. */
 typedef void (*DialResolvedHandler)(void *userdata);
 
-/* address is borrowed. -ENOMEM, or -EAGAIN when the resolver is at its bounds. */
+/* address is copied. -ENOMEM, or -EAGAIN when the resolver is at its bounds. */
 int dial_new(sd_event *event, Resolver *resolver, const Address *address,
              DialResolvedHandler resolved, DialHandler handler, void *userdata, Dial **ret);
 

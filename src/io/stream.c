@@ -13,8 +13,7 @@
 #define READS_PER_TURN 4 /* before other event sources get their turn */
 
 struct Stream {
-        sd_event *event; /* owned reference */
-        Address address;
+        sd_event *event;                /* owned reference */
         const StreamHandlers *handlers; /* borrowed */
         void *userdata;
         Dial *dial;              /* owned; until it has ended */
@@ -243,13 +242,12 @@ int stream_dial(sd_event *event, Resolver *resolver, const Address *address,
                 return -ENOMEM;
         *s = (Stream){
                 .event = sd_event_ref(event),
-                .address = *address,
                 .handlers = handlers,
                 .userdata = userdata,
                 .fd = -1,
                 .expected = STREAM_REPLY_MAX,
         };
-        r = dial_new(event, resolver, &s->address, on_resolved, on_dialled, s, &s->dial);
+        r = dial_new(event, resolver, address, on_resolved, on_dialled, s, &s->dial);
         if (r < 0)
                 return r;
         *ret = TAKE(s);
@@ -284,12 +282,8 @@ bool stream_is_stale(const Stream *s, ResolveStatus *ret_why) {
 
 const char *stream_peer(const Stream *s, char buf[static ADDRESS_TEXT_MAX]) {
         const DialProgress *p = stream_progress(s);
-        Address a = { .kind = ADDRESS_IP, .port = s->address.port, .ip = p->peer };
+        Address a = { .kind = ADDRESS_IP, .port = p->port, .ip = p->peer };
 
-        if (s->address.kind != ADDRESS_NAME)
-                return address_format(buf, &s->address);
-        if (p->has_peer)
-                return address_format(buf, &a);
         buf[0] = 0;
-        return buf;
+        return p->peer.family == AF_UNSPEC ? buf : address_format(buf, &a);
 }

@@ -76,5 +76,6 @@ StreamTimes stream_times(const Stream *s);
 /* Whether the addresses were the resolver's last good ones, and why it had no new. */
 bool stream_is_stale(const Stream *s, ResolveStatus *ret_why);
 
-/* The address in use or tried last, "10.0.0.1:6379"; "" while there is none. Returns buf. */
+/* The address in use or tried last, "10.0.0.1:6379"; "" while there is none, and for unix sockets.
+ * Returns buf. */
 const char *stream_peer(const Stream *s, char buf[static ADDRESS_TEXT_MAX]);

@@ -268,6 +268,30 @@ def test_fault_19_and_30_what_no_redis_says(reply, outcome, reason, run):
     assert "\x1b" not in result["message"]
 
 
+def test_replies_in_pieces_to_two_checks(directory):
+    """One gets its reply in two pieces while another one's comes whole."""
+    half = threading.Event()
+
+    def slow(connection):
+        connection.recv(100)
+        connection.sendall(b"+PO")
+        half.set()
+        time.sleep(0.2)
+        connection.sendall(b"NG\r\n")
+        hold(connection)
+
+    def quick(connection):
+        connection.recv(100)
+        half.wait()
+        time.sleep(0.1)
+        connection.sendall(b"+PONG\r\n")
+        hold(connection)
+    with TcpServer(slow) as one, TcpServer(quick) as other:
+        text = check(one.address) + check(other.address).replace("[Check redis]", "[Check b]")
+        with CheckRunner(directory, text) as runner:
+            assert [runner.next()["outcome"] for _ in range(2)] == ["pass", "pass"]
+
+
 def test_fault_19_banner(run):
     with TcpServer(send_then_hold(b"220 mail.example ESMTP\r\n")) as server:
         assert_result(run(server.address), "fail", "protocol")
