@@ -269,7 +269,7 @@ def test_fault_59_a_flood_on_the_bus_keeps_no_probe_waiting(vitald, bus):
             times.append(time.monotonic() - start)
         assert all(flood.exit_code is None for flood in floods)
         print("p50, p99, max:", *(1000 * sorted(times)[i] for i in (500, 990, 999)), "ms")
-        assert sorted(times)[990] < 0.1 * SLOWNESS
+        assert sorted(times)[990] < 0.25 * SLOWNESS
     finally:
         for flood in floods:
             flood.kill9()
