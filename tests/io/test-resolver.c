@@ -180,6 +180,24 @@ static void test_fault_25_answers(void **state) {
         }
 }
 
+/* 1,000 addresses are sorted by c-ares before it hands them out. */
+static void test_fault_25_many_addresses(void **state) {
+        usec_t worst = USEC_INFINITY;
+        static const char *const hosts[] = { "many.one", "many.two", "many.three" };
+        Fixture *f = *state;
+        Asked q;
+        Lag lag;
+
+        for (unsigned i = 0; i < ELEMENTSOF(hosts) && worst > STALL_MAX_USEC; i++) {
+                lag_watch(&lag, f->event);
+                ask_and_wait(f, hosts[i], &q);
+                worst = lag_stop(&lag);
+                assert_int_equal(q.n, RESOLVER_ADDRESSES_MAX);
+        }
+        print_message("# worst stall of the loop %llu us\n", (unsigned long long) worst);
+        assert_true(worst < STALL_MAX_USEC);
+}
+
 static void test_fault_25_changing_answer(void **state) {
         Fixture *f = *state;
         Asked a, b;
@@ -358,6 +376,7 @@ int main(void) {
                 TEST(test_what_needs_no_server),
                 TEST(test_hosts_file),
                 TEST(test_fault_25_answers),
+                TEST(test_fault_25_many_addresses),
                 TEST(test_fault_25_changing_answer),
                 TEST(test_time_to_live),
                 TEST(test_fault_25_black_hole),
