@@ -20,6 +20,7 @@ from lib.peers import BlackHole, HttpServer
 from lib.postgres import Postgres
 from lib.process import SLOWNESS
 from lib.redis import Redis
+from lib.runner import CheckRunner
 from lib.tls import Authority
 from lib.vitald import Vitald, build_directory
 
@@ -99,6 +100,13 @@ def bus(directory):
 @pytest.fixture
 def authority(directory):
     return Authority(directory / "ca")
+
+
+@pytest.fixture
+def runner(directory):
+    """Single checks without a daemon."""
+    with CheckRunner(directory) as r:
+        yield r
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@
 #define CONNECTIONS_MAX 4096
 #define REPLY_MAX_BYTES ((uint64_t) 16 * 1024 * 1024) /* of MaxReply= */
 
+#define CONNECT_EXTRA_MSEC 1000
 #define CA_CACHE_SEC       300L /* how soon a changed CACertificate= is seen */
 #define RECEIVE_BUFFER_MAX 16384L
 
@@ -262,13 +263,13 @@ static void run_finish(CheckRun *run, Result *result) {
 /* libcurl keeps the errno of earlier transfers: it counts only where the text says that a system
  * call failed. */
 static int reply_errno(const HttpRun *r, CURLcode code, long os_errno) {
-        const char *number = strstr(r->text, ", errno ");
+        const char *number = strstr(r->text, " errno ");
 
         if (r->transfer.socket_error)
                 return r->transfer.socket_error;
         if (code == CURLE_COULDNT_CONNECT || strstr(r->text, " failure: "))
                 return (int) os_errno;
-        return number ? atoi(number + strlen(", errno ")) : 0;
+        return number ? atoi(number + strlen(" errno ")) : 0;
 }
 
 static void reply_complete(HttpRun *r, CURL *easy, CURLcode code) {
@@ -383,9 +384,11 @@ static void run_prepare(CheckRun *run) {
         (void) curl_easy_setopt(i->easy, CURLOPT_WRITEDATA, r);
         (void) curl_easy_setopt(i->easy, CURLOPT_PREREQDATA, run);
         (void) curl_easy_setopt(i->easy, CURLOPT_ERRORBUFFER, r->text);
-        /* The deadline is the engine's; this one makes libcurl try the next address in time. */
+        /* The deadline is the engine's and comes first; from this one libcurl derives how long it
+         * waits before it tries the next address. */
         (void) curl_easy_setopt(i->easy, CURLOPT_CONNECTTIMEOUT_MS,
-                                (long) MIN(c->timeout_usec / USEC_PER_MSEC, (usec_t) INT32_MAX));
+                                (long) MIN(c->timeout_usec / USEC_PER_MSEC + CONNECT_EXTRA_MSEC,
+                                           (usec_t) INT32_MAX));
         (void) curl_easy_setopt(i->easy, CURLOPT_MAXLIFETIME_CONN, age_sec);
         (void) curl_easy_setopt(i->easy, CURLOPT_MAXAGE_CONN, age_sec);
         (void) curl_easy_setopt(i->easy, CURLOPT_FORBID_REUSE, (long) (age_sec == 0));

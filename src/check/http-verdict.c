@@ -12,6 +12,7 @@
 
 /* X509_V_ERR_* of OpenSSL, whose numbers do not change. */
 enum {
+        VERIFY_UNSPECIFIED = 1,
         VERIFY_NOT_YET_VALID = 9,
         VERIFY_EXPIRED = 10,
         VERIFY_SELF_SIGNED = 18,
@@ -71,8 +72,8 @@ static const char *verify_detail(const HttpReply *reply) {
         for (size_t i = 0; i < ELEMENTSOF(verify_details); i++)
                 if (verify_details[i].verify == reply->verify)
                         return verify_details[i].detail;
-        /* The chain was good, so it was libcurl's own comparison of the name. */
-        return reply->verify == 0 ? "name" : "certificate";
+        /* libcurl compares the name by itself, and leaves the verdict on the chain as it was. */
+        return reply->verify <= VERIFY_UNSPECIFIED ? "name" : "certificate";
 }
 
 static const char *handshake_detail(const HttpReply *reply) {
@@ -117,7 +118,7 @@ static void judge_connect(const HttpSettings *s, const HttpReply *reply, Result 
 static void judge_broken(const HttpSettings *s, const HttpReply *reply, Result *ret) {
         if (s->is_tls && handshake_detail(reply))
                 judge_tls(s, reply, ret);
-        else if (reply->error == ECONNRESET || reply->error == EPIPE)
+        else if (reply->error == ECONNRESET || reply->error == EPIPE || reply->error == ENOTCONN)
                 result_fail(ret, REASON_RESET, "Connection reset after %" PRIu64 " bytes",
                             reply_bytes(reply));
         else if (reply->error)

@@ -121,6 +121,19 @@ static void transfer_detach(Transfer *t) {
                 (void) curl_multi_remove_handle(t->multi->curl, t->easy);
 }
 
+/* The reply was there so soon that libcurl never asked for events. */
+static void transfer_find_socket(Transfer *t) {
+        curl_socket_t fd = CURL_SOCKET_BAD;
+        Socket *s;
+
+        (void) curl_easy_getinfo(t->easy, CURLINFO_ACTIVESOCKET, &fd);
+        if (fd == CURL_SOCKET_BAD)
+                return;
+        s = socket_find(t->multi, fd);
+        if (s || socket_make(t->multi, fd, &s) >= 0)
+                t->fd = fd;
+}
+
 /* After an error libcurl no longer knows the state of any transfer. */
 static void multi_break_down(Multi *m, CURLMcode code) {
         List broken = LIST_INIT(broken);
@@ -151,6 +164,8 @@ static void multi_collect(Multi *m) {
 
                 (void) curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
                 t = (Transfer *) (void *) private;
+                if (t->fd < 0)
+                        transfer_find_socket(t);
                 transfer_detach(t);
                 t->handler(t->userdata, code);
         }
@@ -449,11 +464,14 @@ void multi_remove(Transfer *t) {
 }
 
 bool multi_watch(const Transfer *t, PeerWatch *w, PeerClosedHandler handler, void *userdata) {
-        Socket *s = t->fd >= 0 ? socket_find(t->multi, t->fd) : NULL;
+        Multi *m = t->multi;
+        Socket *s;
 
         assert(!list_is_linked(&w->link));
-        if (!s || s->is_busy || !s->source)
+        s = t->fd >= 0 ? socket_find(m, t->fd) : NULL;
+        if (!s || s->is_busy || (!s->source && socket_poll(s, EPOLLIN | EPOLLRDHUP) < 0))
                 return false;
+        s->idle_since_usec = multi_now(m);
         w->handler = handler;
         w->userdata = userdata;
         list_append(&s->watches, &w->link);

@@ -66,6 +66,8 @@ class TcpServer:
                 connection, _ = listener.accept()
             except OSError:
                 return
+            if connection.family != socket.AF_UNIX:     # Head and body go out at once.
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 self.connections += 1
                 self._open.add(connection)

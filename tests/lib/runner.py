@@ -8,6 +8,7 @@ import queue
 import signal
 import subprocess
 import threading
+import time
 
 from lib.process import CLEAN_ENVIRONMENT, SLOWNESS
 from lib.vitald import INHERITED, REPORTS, VALGRIND, build_directory
@@ -17,41 +18,55 @@ class CheckRunner:
     """Runs until the end of the `with`; wrap is a function of argv, e.g. DnsServer.wrap.
 
     Each result is a dictionary: check, outcome, reason, message, latency_ms, time, and values.
+    Without a text it waits for start(); `wrap`, `environment` and credential() count until then.
     """
 
-    def __init__(self, directory, text, credentials=None, wrap=list,
+    def __init__(self, directory, text=None, credentials=None, wrap=list,
                  valgrind=bool(os.environ.get("VITALD_VALGRIND"))):
         self.directory = pathlib.Path(directory)
-        self.file = self.directory / "checks.conf"
-        self.file.write_text(text)
         self.log_path = self.directory / "runner.log"
-        secrets = self.directory / "credentials"
-        secrets.mkdir(exist_ok=True)
+        self.secrets = self.directory / "credentials"
+        self.secrets.mkdir(exist_ok=True)
+        self.text, self.wrap, self.valgrind = text, wrap, valgrind
         for name, value in (credentials or {}).items():
-            (secrets / name).write_text(value)
-        self.argv = wrap([*(VALGRIND if valgrind else ()),
-                          build_directory() / "tests/programs/check-runner", self.file])
+            self.credential(name, value)
         # With a small quarantine the memory of a sanitized program is flat too.
-        self.environment = {**CLEAN_ENVIRONMENT, "CREDENTIALS_DIRECTORY": str(secrets),
+        self.environment = {**CLEAN_ENVIRONMENT, "CREDENTIALS_DIRECTORY": str(self.secrets),
                             "ASAN_OPTIONS": "detect_leaks=1:exitcode=98:quarantine_size_mb=1"
                                             ":thread_local_quarantine_size_kb=64",
                             "UBSAN_OPTIONS": "print_stacktrace=1"}
         self.results = queue.Queue()
+        self.popen = None
 
-    def __enter__(self):
+    def credential(self, name, value):
+        (self.secrets / name).write_text(value)
+
+    def start(self, text):
+        file = self.directory / "checks.conf"
+        file.write_text(text)
+        argv = self.wrap([*(VALGRIND if self.valgrind else ()),
+                          build_directory() / "tests/programs/check-runner", file])
         with open(self.log_path, "wb") as log:
             self.popen = subprocess.Popen(
-                ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--", *map(str, self.argv)],
+                ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--", *map(str, argv)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
                 env=self.environment)
         threading.Thread(target=self._read, daemon=True).start()
         return self
 
+    def __enter__(self):
+        return self if self.text is None else self.start(self.text)
+
     def _read(self):
         for line in self.popen.stdout:
-            self.results.put(json.loads(line))
+            self.results.put(json.loads(line) | {"seen": time.monotonic()})
 
     def __exit__(self, kind, *_):
+        if self.popen is not None:
+            self.stop(kind is None)
+
+    def stop(self, is_checked=True):
+        """Asserts a clean end."""
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGCONT)
             self.popen.stdin.close()
@@ -61,7 +76,8 @@ class CheckRunner:
             self.popen.kill()
             code = self.popen.wait()
         log = INHERITED.sub("", self.log)
-        if kind is None:
+        self.popen = None
+        if is_checked:
             assert not REPORTS.search(log), log
             assert code == 0, f"exit code {code}: {log}"
 
@@ -97,6 +113,9 @@ class CheckRunner:
         while not self.results.empty():
             self.results.get()
 
+    def is_quiet(self):
+        return self.results.empty()
+
     def next_that(self, within=5.0, **fields):
         """The next result that looks so."""
         while True:
@@ -104,7 +123,7 @@ class CheckRunner:
             if all(result.get(name) == value for name, value in fields.items()):
                 return result
 
-    def run(self, check, times, within=60.0):
+    def run(self, check, times=1, within=60.0):
         """Runs the check so many times in a row; a dictionary with the count of each outcome."""
         self.popen.stdin.write(f"run {check} {times}\n")
         self.popen.stdin.flush()

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: MIT
+"""Type=http against real servers, good and bad ones."""
+
+import threading
+import time
+
+import pytest
+
+from lib.checks import http
+from lib.peers import (HANG, HttpServer, Reply, TcpServer, refused_address,
+                       reset_at_once, send_then_hold)
+from lib.process import SLOWNESS, eventually
+from lib.runner import assert_result
+
+
+def first(runner, text, within=10):
+    return runner.start(text).next(within=within)
+
+
+# -- healthy --------------------------------------------------------------------------------------
+
+def test_request_and_held_connection(runner, http_server):
+    runner.credential("key", "c4n4ry")
+    result = first(runner, http(http_server.url("/live?a=b"), "Header=X-Probe: vitald",
+                                 "Header=Host: app.example", "HeaderCredential=Api-Key: key"))
+    assert_result(result, "pass", "", "HTTP 200")
+    assert result["latency_ms"] > 0 and result["body"] == len(b"ok\n")
+    assert runner.run("it", 50)["pass"] == 50
+    assert http_server.connections == 1 and len(http_server.requests) == 51
+    request = http_server.requests[-1]
+    assert (request.method, request.target) == ("GET", "/live?a=b")
+    assert request.headers == {"host": "app.example", "user-agent": request.headers["user-agent"],
+                               "accept": "*/*", "x-probe": "vitald", "api-key": "c4n4ry"}
+    assert request.headers["user-agent"].startswith("vitald/")
+    assert "c4n4ry" not in runner.log
+
+
+def test_head(runner, http_server):
+    http_server.reply = Reply(body=b"x" * 1000)
+    assert_result(first(runner, http(http_server.url(), "Method=HEAD")), "pass", "")
+    assert runner.run("it", 5)["pass"] == 5
+    assert {r.method for r in http_server.requests} == {"HEAD"} and http_server.connections == 1
+
+
+def test_unix_socket(runner, directory):
+    with HttpServer(unix_path=directory / "app.sock") as server:
+        result = first(runner, http("http://app/live", f"UnixSocket={server.address}"))
+        assert_result(result, "pass", "")
+        assert server.requests[0].headers["host"] == "app"
+        server.kill()
+        assert_result(runner.next(), "fail", "refused", server.address)
+        server.unix_path.unlink()
+        assert_result(runner.run("it"), "fail", "missing", server.address)
+
+
+def test_ipv6(runner):
+    with HttpServer(host="::1") as server:
+        assert_result(first(runner, http(server.url())), "pass", "")
+
+
+@pytest.mark.parametrize("status, expect, outcome, reason", [
+    (204, "", "pass", ""),
+    (401, "ExpectStatus=200-299 401", "pass", ""),
+    (301, "", "fail", "status/301"),
+    (404, "", "fail", "status/404"),
+    (503, "ExpectStatus=503", "pass", ""),
+    (200, "ExpectStatus=503", "fail", "status/200"),
+])
+def test_status(runner, http_server, status, expect, outcome, reason):
+    http_server.reply = Reply(status=status)
+    result = first(runner, http(http_server.url(), expect))
+    assert_result(result, outcome, reason, f"HTTP {status}")
+
+
+def test_retry_after(runner, http_server):
+    http_server.reply = Reply(status=429, headers={"Retry-After": "7"})
+    result = first(runner, http(http_server.url()))
+    assert_result(result, "fail", "status/429", f"HTTP 429 from 127.0.0.1:{http_server.port}")
+    assert result["retry_after_ms"] == 7000
+    http_server.reply = Reply(status=503, headers={"Retry-After": "99999999999"})
+    assert runner.run("it")["retry_after_ms"] == 3600 * 1000
+
+
+# -- faults ---------------------------------------------------------------------------------------
+
+def test_fault_13_black_hole(runner, black_hole, http_server):
+    """Its own timeout, and nobody else is late."""
+    runner.start(http(f"http://{black_hole.address}/", name="hole", interval="1s", timeout="500ms")
+                 + http(http_server.url(), name="good", interval="100ms"))
+    results = [runner.next() for _ in range(40)]
+    holes = [r for r in results if r["check"] == "hole"]
+    good = [r["time"] for r in results if r["check"] == "good"]
+    assert holes and len(good) > 20
+    for r in holes:
+        assert_result(r, "fail", "timeout", "Timeout after 500ms, connecting")
+    assert max(b - a for a, b in zip(good[1:], good[2:])) < 0.35 * SLOWNESS
+
+
+def test_fault_14_refused(runner):
+    address = refused_address()
+    result = first(runner, http(f"http://{address}/"), within=1)
+    assert_result(result, "fail", "refused", f"{address}: Connection refused")
+
+
+def test_fault_14_reset_on_connect(runner):
+    with TcpServer(reset_at_once) as server:
+        assert_result(first(runner, http(f"http://{server.address}/")), "fail", "reset")
+
+
+def test_fault_14_no_route(runner):
+    """A network namespace of its own has no routes."""
+    runner.wrap = lambda argv: ["/usr/bin/unshare", "--net", *argv]
+    assert_result(first(runner, http("http://10.0.0.1/")), "fail", "unreachable",
+         "10.0.0.1:80: Network is unreachable")
+
+
+def test_fault_15_reset_in_the_reply(runner, http_server):
+    http_server.reply = Reply(body=b"x" * 100, content_length=5000, give_up="reset")
+    result = first(runner, http(http_server.url()))
+    assert result["reason"] in ("reset", "truncated"), result
+    assert result["outcome"] == "fail"
+
+
+def test_fault_15_reset_after_bytes(runner):
+    """The bytes are surely read before the reset comes."""
+    go = threading.Event()
+
+    def script(connection):
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        go.wait(10)
+        reset_at_once(connection)
+    with TcpServer(script) as server:
+        runner.start(http(f"http://{server.address}/"))
+        eventually(lambda: server.connections == 1)
+        time.sleep(0.1 * SLOWNESS)
+        go.set()
+        assert_result(runner.next(), "fail", "reset", "reset after 44 bytes")
+
+
+@pytest.mark.parametrize("data, words", [
+    (b"", "without a reply"),
+    (b"HTTP/1.1 200 OK\r\nContent-Le", "after 17 bytes"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", "after 44 bytes"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "after"),
+])
+def test_fault_16_closed_early(runner, http_server, data, words):
+    http_server.reply = data
+    assert_result(first(runner, http(http_server.url())), "fail", "truncated", words)
+
+
+def test_fault_18_one_byte_per_second(runner, http_server):
+    """The deadline is one over all, however busy the connection is."""
+    http_server.reply = Reply(body=b"x" * 100, pause_per_byte=0.05)
+    begin = time.monotonic()
+    assert_result(first(runner, http(http_server.url(), timeout="600ms")), "fail", "timeout",
+         "Timeout after 600ms, waiting for the reply")
+    assert 0.55 < time.monotonic() - begin < 2 * SLOWNESS
+
+
+def test_hanging_server(runner, http_server):
+    http_server.reply = HANG
+    result = first(runner, http(http_server.url(), timeout="300ms"))
+    assert_result(result, "fail", "timeout", "300ms")
+
+
+def test_fault_19_banner(runner):
+    with TcpServer(send_then_hold(b"220 mail ESMTP\r\n")) as server:
+        result = first(runner, http(f"http://{server.address}/", timeout="1s"))
+        assert_result(result, "fail", "protocol")
+
+
+def test_fault_20_huge_body(runner, http_server):
+    """No more than MaxReply= is read, and nothing is kept in memory."""
+    assert_result(first(runner, http(http_server.url())), "pass", "")
+    runner.run("it", 50)
+    before = runner.usage()[1]
+    http_server.reply = Reply(body=b"x" * 2**20, repeat_body=10 * 1024)
+    result = runner.run("it", 20)
+    assert result["pass"] == 20 and result["body"] == 65536
+    assert runner.usage()[1] - before < 1024 * SLOWNESS
+
+
+def test_fault_20_a_million_headers(runner, http_server):
+    assert_result(first(runner, http(http_server.url())), "pass", "")
+    before = runner.usage()[1]
+    http_server.reply = b"HTTP/1.1 200 OK\r\n" + b"X-Y: 123456\r\n" * 1000000 + b"\r\n"
+    assert_result(runner.run("it", 5), "fail", "protocol", "head is longer than 65536 bytes")
+    assert runner.usage()[1] - before < 1024 * SLOWNESS
+
+
+def test_fault_20_endless_interim_replies(runner, http_server):
+    http_server.reply = b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100000
+    assert_result(first(runner, http(http_server.url())), "fail", "protocol", "head is longer")
+
+
+def test_fault_21_compressed_body(runner, http_server):
+    """Nothing is decompressed: a gzip bomb is only what it weighs."""
+    http_server.reply = Reply(headers={"Content-Encoding": "gzip"}, body=b"\x1f\x8b" + b"0" * 98)
+    result = first(runner, http(http_server.url()))
+    assert_result(result, "pass", "")
+    assert result["body"] == 100
+    assert "accept-encoding" not in http_server.requests[0].headers
+
+
+def test_fault_22_redirect_is_not_followed(runner, http_server):
+    http_server.reply = Reply(status=302, headers={"Location": http_server.url("/else")})
+    assert_result(first(runner, http(http_server.url())), "fail", "status/302")
+    assert len(http_server.requests) == 1
+
+
+def test_fault_23_environment_is_ignored(runner, directory, http_server):
+    (directory / ".netrc").write_text("default login x password y\n")
+    proxy = "http://" + refused_address()
+    runner.environment |= {"http_proxy": proxy, "ALL_PROXY": proxy, "HOME": str(directory)}
+    assert_result(first(runner, http(http_server.url())), "pass", "")
+    assert "authorization" not in http_server.requests[0].headers
+
+
+# -- configuration --------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("lines, words", [
+    ("URL=", "URL="),
+    ("URL=ftp://x/", "neither http nor https"),
+    ("URL=/just/a/path", "http://HOST:PORT/PATH"),
+    ("URL=http://", "http://HOST:PORT/PATH"),
+    ("URL=http://me:pw@x/", "HeaderCredential="),
+    ("URL=http://me@x/", "HeaderCredential="),
+    ("URL=http://x:0/", "port"),
+    ("URL=http://x:65536/", "http://HOST:PORT/PATH"),
+    ("URL=http://10.0.0.256/", "IPv4"),
+    ("URL=http://[::ffff:1.2.3.4]/", "IPv4-mapped"),
+    ("URL=http://a_b..c/", "host name"),
+    ("URL=http://x/\nMethod=POST", "GET, HEAD"),
+    ("URL=http://x/\nHeader=no colon", "not a header"),
+    ("URL=http://x/\nHeader=X-Empty:", "empty"),
+    ("URL=http://x/\nHeader=A: b\x01c", "control character"),
+    ("URL=http://x/\nHeader=Authorization: Bearer xyzzy", "HeaderCredential=Authorization: NAME"),
+    ("URL=http://x/\nHeader=cookie: a=b", "HeaderCredential=Cookie: NAME"),
+    ("URL=http://x/\nHeader=Content-Length: 5", "no body"),
+    ("URL=http://x/\nExpectStatus=20", "\"20\""),
+    ("URL=http://x/\nExpectStatus=200 600", "\"600\""),
+    ("URL=http://x/\nExpectStatus=299-200", "299-200"),
+    ("URL=http://x/\nCACertificate=/x.pem", "https"),
+    ("URL=https://x/\nClientKey=/x.pem", "ClientCertificate="),
+    ("URL=https://x/\nClientCertificate=/x\nClientKey=/x\nClientKeyCredential=x",
+     "ClientKeyCredential="),
+    ("URL=http://x/\nUnixSocket=relative", "absolute path"),
+    ("URL=http://x/\nUnixSocket=/" + "x" * 107, "107 bytes"),
+    ("URL=http://x/\nMaxReply=0", "MaxReply="),
+])
+def test_fault_26_configuration_errors(runner, lines, words):
+    runner.start(f"[Check web]\nType=http\n{lines}\n")
+    assert runner.popen.wait(10 * SLOWNESS) == 1
+    runner.popen = None
+    assert words in runner.log, runner.log
+    assert "xyzzy" not in runner.log

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""Type=http over TLS and with host names."""
+
+import ssl
+import time
+
+import pytest
+
+from lib.checks import http
+from lib.dns import BLACK_HOLE, NOERROR, NXDOMAIN, SERVFAIL, DnsServer
+from lib.peers import HttpServer, TcpServer, close_at_once, send_then_hold
+from lib.process import SLOWNESS, eventually
+from lib.runner import assert_result
+
+
+def first(runner, text, within=10):
+    return runner.start(text).next(within=within)
+
+
+# -- TLS ------------------------------------------------------------------------------------------
+
+def tls_server(certificate, **options):
+    return HttpServer(tls=certificate.server_context(**options))
+
+
+def test_tls(runner, authority):
+    with tls_server(authority.issue()) as server:
+        result = first(runner, http(server.url(), f"CACertificate={authority.ca}"))
+        assert_result(result, "pass", "")
+        assert runner.run("it", 20)["pass"] == 20
+        assert server.connections == 1
+
+
+def test_tls_client_certificate(runner, authority):
+    """By TLS 1.2, where the server refuses before the request is sent: with 1.3 its reset may come
+    before its words."""
+    own = authority.issue("client")
+    runner.credential("client-key", own.key.read_text())
+    with tls_server(authority.issue(), client_ca=authority.ca,
+                    maximum_version=ssl.TLSVersion.TLSv1_2) as server:
+        ca = f"CACertificate={authority.ca}"
+        runner.start(
+            http(server.url(), ca, f"ClientCertificate={own.certificate}", f"ClientKey={own.key}",
+                  name="path")
+            + http(server.url(), ca, f"ClientCertificate={own.certificate}",
+                    "ClientKeyCredential=client-key", name="credential")
+            + http(server.url(), ca, name="none"))
+        results = {r["check"]: r for r in (runner.next() for _ in range(3))}
+        assert_result(results["path"], "pass", "")
+        assert_result(results["credential"], "pass", "")
+        assert_result(results["none"], "fail", "tls/handshake")
+
+
+@pytest.mark.parametrize("issue, reason", [
+    (lambda a: a.issue(ends=-1, starts=-5), "tls/expired"),
+    (lambda a: a.issue(starts=2), "tls/not-yet-valid"),
+    (lambda a: a.issue(names=["DNS:other.example"]), "tls/name"),
+    (lambda a: a.self_signed(), "tls/self-signed"),
+])
+def test_fault_24_bad_certificate(runner, authority, issue, reason):
+    with tls_server(issue(authority)) as server:
+        result = first(runner, http(server.url(), f"CACertificate={authority.ca}"))
+        assert_result(result, "fail", reason)
+
+
+def test_fault_24_unknown_authority(runner, authority):
+    with tls_server(authority.issue()) as server:
+        assert_result(first(runner, http(server.url())), "fail", "tls/untrusted")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_fault_24_old_protocol(runner, authority):
+    context = authority.issue().server_context()
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.options &= ~(ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1)
+    context.options |= ssl.OP_NO_TLSv1_2 | ssl.OP_NO_TLSv1_3
+    with HttpServer(tls=context) as server:
+        result = first(runner, http(server.url(), f"CACertificate={authority.ca}"))
+        assert_result(result, "fail", "tls/version")
+
+
+def test_fault_24_plaintext_on_the_tls_port(runner, http_server):
+    url = f"https://{http_server.address}/"
+    with TcpServer(send_then_hold(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server:
+        result = first(runner, http(f"https://{server.address}/"))
+    assert_result(result, "fail", "tls/plaintext")
+
+
+def test_fault_24_handshake_stalls(runner):
+    with TcpServer() as server:
+        result = first(runner, http(f"https://{server.address}/", timeout="300ms"))
+        assert_result(result, "fail", "timeout", "connecting")
+
+
+def test_fault_24_handshake_closed(runner):
+    with TcpServer(close_at_once) as server:
+        assert_result(first(runner, http(f"https://{server.address}/")), "fail", "tls/handshake")
+
+
+def test_missing_files_are_our_fault(runner, authority, directory):
+    with tls_server(authority.issue()) as server:
+        result = first(runner, http(server.url(), f"CACertificate={directory}/none.pem"))
+        assert_result(result, "error", "configuration")
+
+
+# -- names ----------------------------------------------------------------------------------------
+
+@pytest.fixture
+def names(directory):
+    with DnsServer(directory, mode=NOERROR) as server:
+        yield server
+
+
+def named(server, path="/"):
+    return f"http://web.test:{server.port}{path}"
+
+
+def test_host_name(runner, names, http_server):
+    """The first address refuses, the second answers; the request still names the host."""
+    names.records = {"web.test": [("A", "127.0.0.9"), ("A", "127.0.0.1")]}
+    runner.wrap = names.wrap
+    assert_result(first(runner, http(named(http_server))), "pass", "")
+    assert http_server.requests[0].headers["host"] == f"web.test:{http_server.port}"
+    assert runner.run("it", 20)["pass"] == 20 and http_server.connections == 1
+
+
+def test_host_name_with_final_dot(runner, names, http_server):
+    names.records = {"web.test": [("A", "127.0.0.1")]}
+    runner.wrap = names.wrap
+    assert_result(first(runner, http(f"http://web.test.:{http_server.port}/")), "pass", "")
+
+
+def test_certificate_is_held_against_the_name(runner, names, authority):
+    names.records = {"web.test": [("A", "127.0.0.1")]}
+    runner.wrap = names.wrap
+    with tls_server(authority.issue(names=["DNS:web.test"])) as server:
+        ca = f"CACertificate={authority.ca}"
+        runner.start(http(f"https://web.test:{server.port}/", ca)
+                     + http(server.url(), ca, name="numeric"))
+        results = {r["check"]: r for r in (runner.next() for _ in range(2))}
+        assert_result(results["it"], "pass", "")
+        assert_result(results["numeric"], "fail", "tls/name")
+
+
+@pytest.mark.parametrize("mode, reason", [
+    (NXDOMAIN, "dns/not-found"),
+    (SERVFAIL, "dns/server-failed"),
+])
+def test_fault_25_name_servers_say_no(runner, names, http_server, mode, reason):
+    names.mode = mode
+    runner.wrap = names.wrap
+    assert_result(first(runner, http(named(http_server))), "fail", reason, "web.test")
+
+
+def test_fault_25_silent_name_server(runner, names, http_server):
+    """The check without a name is never late, and the program ends at once."""
+    names.mode = BLACK_HOLE
+    runner.wrap = names.wrap
+    runner.start(http(named(http_server), name="named", interval="1s", timeout="700ms")
+                 + http(http_server.url(), name="good", interval="50ms"))
+    results = [runner.next() for _ in range(60)]
+    failures = [r for r in results if r["check"] == "named"]
+    good = [r["time"] for r in results if r["check"] == "good"]
+    assert failures and all(r["outcome"] == "fail" and r["reason"] in ("timeout", "dns/timeout")
+                            for r in failures), failures
+    assert max(b - a for a, b in zip(good[1:], good[2:])) < 0.3 * SLOWNESS
+    begin = time.monotonic()
+    runner.stop()
+    assert time.monotonic() - begin < 1 * SLOWNESS
+
+
+def test_fault_25_last_known_address(runner, names, http_server):
+    names.records = {"web.test": [("A", "127.0.0.1")]}
+    runner.wrap = names.wrap
+    assert_result(first(runner, http(named(http_server))), "pass", "")
+    names.mode = SERVFAIL
+
+    def stale():
+        result = runner.run("it")
+        assert_result(result, "pass", "", "HTTP 200 (last known address: ")
+        return True
+    eventually(stale, within=15, every=0.2)
+
+

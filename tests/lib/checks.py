@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: MIT
+"""[Check] sections as tests need them."""
+
+
+def section(kind, *lines, name="it", interval="1h", timeout="2s"):
+    """One that runs by itself only once, unless a trigger comes."""
+    return "\n".join([f"[Check {name}]", f"Type={kind}", f"Interval={interval}",
+                      f"Timeout={timeout}", *lines, ""])
+
+
+def http(url, *lines, **options):
+    return section("http", f"URL={url}", *lines, **options)
+
+
+def postgresql(connection_string, *lines, **options):
+    return section("postgresql", f"ConnectionString={connection_string}", *lines, **options)
