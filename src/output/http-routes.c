@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "output/render.h"
 
-#define PATH_MAX_BYTES 256 /* longer than any that there is */
+#define PATH_MAX_BYTES 256 /* longer than any route with any service */
 
 /* Answers kept at a time; what falls on the same place is rendered again. */
 #define CACHE_SLOTS 64
@@ -130,7 +130,15 @@ static int hex_digit(char c) {
         return (c | 0x20) - 'a' + 10; /* the parser has seen to it that it is one */
 }
 
-/* Without percent-codes and without one trailing slash. False if it can be no path of ours. */
+/* One slash at the end makes no difference. */
+static HttpSlice path_trim(HttpSlice path) {
+        if (path.length > 1 && path.start[path.length - 1] == '/')
+                path.length--;
+
+        return path;
+}
+
+/* Without percent-codes. False if it can be no path of ours. */
 static bool path_decode(char ret[static PATH_MAX_BYTES], HttpSlice path) {
         size_t n = 0;
 
@@ -147,8 +155,6 @@ static bool path_decode(char ret[static PATH_MAX_BYTES], HttpSlice path) {
                 ret[n++] = c;
         }
 
-        if (n > 1 && ret[n - 1] == '/')
-                n--;
         ret[n] = 0;
         return true;
 }
@@ -184,18 +190,31 @@ static const Page *routes_find(const Route *routes, size_t n, const char *path,
         return NULL;
 }
 
-static const char *alias_resolve(const HttpConfig *http, const char *path) {
-        for (size_t i = 0; i < http->aliases.n; i++)
-                if (str_equal(http->aliases.items[i].path, path))
-                        return http->aliases.items[i].target;
+/* The path that answers for this one, or NULL. An alias is spelled as the requests for it. */
+static const char *alias_find(const HttpConfig *http, HttpSlice path) {
+        for (size_t i = 0; i < http->aliases.n; i++) {
+                const HttpAlias *alias = &http->aliases.items[i];
+                HttpSlice own = path_trim((HttpSlice){ alias->path, strlen(alias->path) });
 
-        return path;
+                if (own.length == path.length && memcmp(own.start, path.start, own.length) == 0)
+                        return alias->target;
+        }
+
+        return NULL;
 }
 
-static const Page *page_find(const Config *config, const char *path, size_t *ret_service) {
+static const Page *page_find(const Config *config, HttpSlice raw, size_t *ret_service) {
+        HttpSlice trimmed = path_trim(raw);
+        const char *path = alias_find(&config->http, trimmed);
+        char decoded[PATH_MAX_BYTES];
         const Page *page = NULL;
 
-        path = alias_resolve(&config->http, path);
+        if (!path) {
+                if (!path_decode(decoded, trimmed))
+                        return NULL;
+                path = decoded;
+        }
+
         if (config->http.layout == HTTP_LAYOUT_COMPONENTS)
                 page = routes_find(components_routes, ELEMENTSOF(components_routes), path, config,
                                    ret_service);
@@ -294,13 +313,11 @@ HttpAnswer *http_routes_handle(void *userdata, const HttpRequest *request, const
                 .with_detail = peer->is_trusted,
                 .is_options = request->method == HTTP_OPTIONS,
         };
-        char path[PATH_MAX_BYTES];
 
         if (request->is_asterisk)
                 return http_answer_ref(r->asterisk);
 
-        if (path_decode(path, request->path))
-                key.page = page_find(s->config, path, &key.service);
+        key.page = page_find(s->config, request->path, &key.service);
         if (!key.page)
                 return http_answer_ref(r->not_found);
         if (key.page == &page_metrics && wants_openmetrics(request))

@@ -230,6 +230,16 @@ static int server_add_sources(HttpServer *s) {
         return sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
 }
 
+static void server_init_lists(HttpServer *s) {
+        for (HttpPhase p = 0; p < HTTP_PHASE_COUNT_; p++)
+                list_init(&s->phases[p]);
+        for (size_t i = 0; i < HTTP_ADDRESS_BUCKETS; i++)
+                list_init(&s->addresses[i]);
+        list_init(&s->listeners);
+        list_init(&s->closed);
+        list_init(&s->unused);
+}
+
 int http_server_new(sd_event *event, const HttpServerLimits *limits, HttpHandler handler,
                     void *userdata, HttpServer **ret) {
         _cleanup_(http_server_freep) HttpServer *s = NULL;
@@ -250,13 +260,7 @@ int http_server_new(sd_event *event, const HttpServerLimits *limits, HttpHandler
                 .userdata = userdata,
                 .address_seed = HASH_INIT,
         };
-        for (HttpPhase p = 0; p < HTTP_PHASE_COUNT_; p++)
-                list_init(&s->phases[p]);
-        for (size_t i = 0; i < HTTP_ADDRESS_BUCKETS; i++)
-                list_init(&s->addresses[i]);
-        list_init(&s->listeners);
-        list_init(&s->closed);
-        list_init(&s->unused);
+        server_init_lists(s);
 
         /* Without entropy the seed stays as it is; the buckets then are merely predictable. */
         (void) !getrandom(&s->address_seed, sizeof(s->address_seed), GRND_NONBLOCK);

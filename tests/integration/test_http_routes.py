@@ -279,13 +279,15 @@ def test_components_layout(vitald, http_server):
 
 def test_aliases(vitald, http_server):
     vitald.conf("[HTTP]\nAlias=/up /health/ready\nAlias=/health /health/ready/orders\n"
-                "Alias=/ /health/live\n")
+                "Alias=/ /health/live\nAlias=/a%20b/ /health/live\n")
     vitald.service("orders", "[Service]\n" + check("database", http_server))
     vitald.start()
     vitald.wait_status("/up", 200)
     assert valid(vitald.get("/up/"), "ready")["checks"]["orders/database"]["healthy"]
     assert valid(vitald.get("/health"), "ready")["service"] == "orders"
     assert valid(vitald.get("/"), "live") == {"status": "alive"}
+    for path in ("/a%20b", "/a%20b/"):
+        assert vitald.get(path).status == 200
     http_server.kill()
     vitald.wait_status("/up", 503)
     assert vitald.get("/").status == 200
