@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/stat.h>
 
+#include "base/fd.h"
 #include "base/list.h"
 
 #define RESOLV_CONF "/etc/resolv.conf"
@@ -152,26 +153,64 @@ static ResolveStatus lookup_status(const Lookup *l, int ares_status) {
         return s;
 }
 
-/* Copies what c-ares found, the first few in its order of preference (RFC 6724). */
-static size_t collect(const struct ares_addrinfo *info, IpAddress *list, usec_t *ret_ttl_usec) {
-        int ttl = INT32_MAX;
+/* The first few addresses of one family, in the server's order. */
+typedef struct Family {
+        IpAddress addresses[RESOLVER_ADDRESSES_MAX];
+        size_t n;
+} Family;
+
+static void family_add(Family *f, const IpAddress *ip) {
+        if (f->n < ELEMENTSOF(f->addresses))
+                f->addresses[f->n++] = *ip;
+}
+
+/* Whether this host has an address and a route to talk to such as the first one. */
+static bool family_is_usable(const Family *f) {
+        _cleanup_fd_ int fd = -1;
+        socklen_t length;
+        SockAddr target;
+
+        if (f->n == 0)
+                return false;
+        length = ip_sockaddr(&f->addresses[0], 1, &target);
+        fd = socket(target.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        return fd >= 0 && connect(fd, &target.sa, length) >= 0;
+}
+
+/* Takes from both families in turn, so that neither hides behind a broken other one (RFC 8305);
+ * IPv6 begins where it can be used. c-ares' own sorting asks the kernel about each address, which
+ * for a thousand of them holds up the loop. */
+static size_t merge(const Family *six, const Family *four, IpAddress *list) {
+        const Family *first = family_is_usable(six) ? six : four;
+        const Family *second = first == six ? four : six;
         size_t n = 0;
+
+        for (size_t i = 0; i < RESOLVER_ADDRESSES_MAX; i++) {
+                if (i < first->n && n < RESOLVER_ADDRESSES_MAX)
+                        list[n++] = first->addresses[i];
+                if (i < second->n && n < RESOLVER_ADDRESSES_MAX)
+                        list[n++] = second->addresses[i];
+        }
+        return n;
+}
+
+static size_t collect(const struct ares_addrinfo *info, IpAddress *list, usec_t *ret_ttl_usec) {
+        Family six = {}, four = {};
+        int ttl = INT32_MAX;
 
         for (const struct ares_addrinfo_cname *c = info->cnames; c; c = c->next)
                 ttl = MIN(ttl, c->ttl);
         for (const struct ares_addrinfo_node *i = info->nodes; i; i = i->ai_next) {
                 const SockAddr *sa = (const SockAddr *) (const void *) i->ai_addr;
 
-                if (n == RESOLVER_ADDRESSES_MAX)
-                        break;
                 if (i->ai_family == AF_INET)
-                        list[n++] = (IpAddress){ AF_INET, .in4 = sa->in4.sin_addr };
+                        family_add(&four, &(IpAddress){ AF_INET, .in4 = sa->in4.sin_addr });
                 else if (i->ai_family == AF_INET6)
-                        list[n++] = (IpAddress){ AF_INET6, .in6 = sa->in6.sin6_addr };
+                        family_add(&six, &(IpAddress){ AF_INET6, .in6 = sa->in6.sin6_addr });
                 ttl = MIN(ttl, i->ai_ttl);
         }
         *ret_ttl_usec = (usec_t) MAX(ttl, 0) * USEC_PER_SEC;
-        return n;
+        return merge(&six, &four, list);
 }
 
 static void on_lookup(void *userdata, int status, int timeouts _unused_,
@@ -198,6 +237,7 @@ static void lookup_start(Lookup *l) {
         static const struct ares_addrinfo_hints hints = {
                 .ai_family = AF_UNSPEC,
                 .ai_socktype = SOCK_STREAM,
+                .ai_flags = ARES_AI_NOSORT,
         };
 
         l->began_usec = clock_usec(CLOCK_MONOTONIC);
