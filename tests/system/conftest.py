@@ -8,21 +8,31 @@ from lib.host import Host
 from lib.vitald import build_directory
 
 
-@pytest.fixture(scope="module")
-def host():
-    """A running host without vitald."""
+@pytest.fixture(scope="session")
+def needs_host():
     reason = hosts.why_not()
     if reason:
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def build(needs_host):
+    """What is installed on the hosts."""
+    directory = build_directory()
+    if not (directory / "vitald").exists():
+        pytest.fail(f"no vitald in {directory}; build it or set VITALD_BUILD")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def host(needs_host):
+    """A running host without vitald."""
     with Host() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def vitald_host(host):
+def vitald_host(build, host):
     """A host with vitald installed, its units known and none of them started."""
-    build = build_directory()
-    if not (build / "vitald").exists():
-        pytest.fail(f"no vitald in {build}; build it or set VITALD_BUILD")
     host.install(build)
     return host
