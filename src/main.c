@@ -270,6 +270,6 @@ int main(int argc, char *argv[]) {
         case MODE_PROBE:
                 return probe_url(arguments.probe_url);
         }
-        assert(!"not a Mode");
+        assert(false);
         return EXIT_FAILURE;
 }

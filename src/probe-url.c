@@ -27,7 +27,7 @@ static int exit_status_of(Outcome o) {
         case OUTCOME_ERROR:
                 return EXIT_FAILURE;
         }
-        assert(!"not an Outcome");
+        assert(false);
         return EXIT_FAILURE;
 }
 

@@ -94,7 +94,7 @@ static bool notify_may_be_ready(const Notify *n, const Snapshot *s) {
         case NOTIFY_READY_STARTED:
                 return services_have_started(s);
         }
-        assert(!"not a NotifyReady");
+        assert(false);
         return false;
 }
 
