@@ -191,7 +191,7 @@ static int http_attach(Engine *engine, void *memory) {
 
         if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
                 return -ENOMEM;
-        r = multi_new(engine_event(engine), CONNECTIONS_MAX, &shared->multi);
+        r = multi_new(engine_poll_set(engine), CONNECTIONS_MAX, &shared->multi);
         if (r < 0)
                 curl_global_cleanup();
         return r;

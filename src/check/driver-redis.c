@@ -301,7 +301,7 @@ static int redis_dial(RedisInstance *i) {
 
         i->renew_usec = usec_add(clock_usec(CLOCK_MONOTONIC), config->connection_max_age_usec);
         check_run_set_phase(i->run, stream_phase_text(r->phase, &s->address, STREAM_RESOLVING));
-        return stream_dial(engine_event(engine), engine_resolver(engine), &s->address,
+        return stream_dial(engine_poll_set(engine), engine_resolver(engine), &s->address,
                            &shared->handlers, i, &i->stream);
 }
 

@@ -135,7 +135,7 @@ static int tcp_start(CheckRun *run) {
         TcpRun *r = check_run_data(run);
 
         check_run_set_phase(run, stream_phase_text(r->phase, &s->address, STREAM_RESOLVING));
-        return stream_dial(engine_event(engine), engine_resolver(engine), &s->address, &handlers,
+        return stream_dial(engine_poll_set(engine), engine_resolver(engine), &s->address, &handlers,
                            run, &r->stream);
 }
 

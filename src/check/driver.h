@@ -14,6 +14,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "io/poll-set.h"
 #include "io/resolver.h"
 #include "io/workers.h"
 #include "model/check-type.h"
@@ -99,5 +100,6 @@ bool check_run_is_finished(const CheckRun *run);
 /* -- what the engine offers to attach() and to all --------------------------------------------- */
 
 sd_event *engine_event(Engine *engine);    /* borrowed */
+PollSet *engine_poll_set(Engine *engine);  /* borrowed */
 Resolver *engine_resolver(Engine *engine); /* borrowed */
 Workers *engine_workers(Engine *engine);   /* borrowed */

@@ -48,6 +48,7 @@ struct Engine {
         const EngineHandler *handler;               /* borrowed */
         void *userdata;                             /* borrowed */
         usec_t (*clock)(const Engine *, clockid_t); /* tests put in their own */
+        PollSet *poll_set;                          /* owned */
         Resolver *resolver;                         /* owned */
         Workers *workers;                           /* owned */
         List shared;                                /* of Shared, owned */

@@ -314,6 +314,7 @@ Engine *engine_free(Engine *e) {
         config_unref(e->config);
         sd_event_source_disable_unref(e->timer);
         sd_event_source_disable_unref(e->deferred);
+        poll_set_free(e->poll_set);
         workers_free(e->workers);
         resolver_free(e->resolver);
         sd_event_unref(e->event);
@@ -337,6 +338,9 @@ int engine_new(sd_event *event, const EngineHandler *handler, void *userdata, En
         list_init(&e->shared);
         list_init(&e->ready);
         list_init(&e->waiting);
+        r = poll_set_new(event, &e->poll_set);
+        if (r < 0)
+                return r;
         r = resolver_new(event, NULL, &e->resolver);
         if (r < 0)
                 return r;
@@ -361,6 +365,10 @@ int engine_new(sd_event *event, const EngineHandler *handler, void *userdata, En
 
 sd_event *engine_event(Engine *engine) {
         return engine->event;
+}
+
+PollSet *engine_poll_set(Engine *engine) {
+        return engine->poll_set;
 }
 
 Resolver *engine_resolver(Engine *engine) {

@@ -21,21 +21,20 @@
 #define TIMER_ACCURACY_USEC USEC_PER_MSEC
 
 /* One connection's socket, from the first time that libcurl wants it polled until it is closed. Its
- * event source stays between transfers: that saves system calls, and it is what sees the peer
+ * watch stays between transfers: that saves system calls, and it is what sees the peer
  * close an idle connection. */
 typedef struct Socket {
         Multi *multi;
-        int fd;                  /* libcurl's */
-        sd_event_source *source; /* owned; NULL: dead while idle */
-        uint32_t events;         /* what the source polls for */
-        bool is_busy;            /* a transfer wants events */
+        int fd;          /* libcurl's */
+        PollWatch watch; /* off: dead while idle */
+        bool is_busy;    /* a transfer wants events */
         usec_t idle_since_usec;
         List watches;
 } Socket;
 
 struct Multi {
-        sd_event *event; /* owned reference */
-        CURLM *curl;     /* owned; NULL before the first transfer and after a breakdown */
+        PollSet *set; /* borrowed */
+        CURLM *curl;  /* owned; NULL before the first transfer and after a breakdown */
         unsigned connections_max;
         sd_event_source *timer, *soon; /* owned */
         usec_t armed_usec;             /* when the timer fires; infinity: never */
@@ -59,7 +58,7 @@ static void socket_forget(Multi *m, int fd) {
                 return;
         LIST_FOREACH_SAFE(link, &s->watches)
                 list_unlink(link);
-        sd_event_source_disable_unref(s->source);
+        poll_watch_drop(&s->watch);
         m->sockets[fd] = NULL;
         free(s);
 }
@@ -91,7 +90,7 @@ static int socket_make(Multi *m, int fd, Socket **ret) {
 static usec_t multi_now(const Multi *m) {
         usec_t now = 0;
 
-        (void) sd_event_now(m->event, CLOCK_MONOTONIC, &now);
+        (void) sd_event_now(poll_set_event(m->set), CLOCK_MONOTONIC, &now);
         return now;
 }
 
@@ -100,7 +99,7 @@ static void socket_closed_by_peer(Socket *s) {
         List closed = LIST_INIT(closed);
 
         /* The connection stays in libcurl's pool until it looks at it; nothing more can happen. */
-        s->source = sd_event_source_disable_unref(s->source);
+        poll_watch_drop(&s->watch);
         LIST_FOREACH_SAFE(link, &s->watches) {
                 list_unlink(link);
                 list_append(&closed, link);
@@ -186,20 +185,19 @@ static void multi_act(Multi *m, curl_socket_t fd, int mask) {
 
 /* -- events ------------------------------------------------------------------------------------ */
 
-static int on_socket(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+static void on_socket(void *userdata, uint32_t revents) {
         Socket *s = userdata;
         int mask = 0;
 
         if (!s->is_busy && revents & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
                 socket_closed_by_peer(s);
-                return 0;
+                return;
         }
         if (!s->is_busy) {
                 /* Bytes that nobody asked for, e.g. session tickets: libcurl reads them with the
                  * next reply. */
-                s->events = EPOLLRDHUP;
-                (void) sd_event_source_set_io_events(source, s->events);
-                return 0;
+                (void) poll_watch_change(&s->watch, EPOLLRDHUP);
+                return;
         }
         if (revents & (EPOLLIN | EPOLLRDHUP))
                 mask |= CURL_CSELECT_IN;
@@ -207,8 +205,7 @@ static int on_socket(sd_event_source *source, int fd, uint32_t revents, void *us
                 mask |= CURL_CSELECT_OUT;
         if (revents & (EPOLLHUP | EPOLLERR))
                 mask |= CURL_CSELECT_ERR;
-        multi_act(s->multi, fd, mask);
-        return 0;
+        multi_act(s->multi, s->fd, mask);
 }
 
 static int on_soon(sd_event_source *source _unused_, void *userdata) {
@@ -267,18 +264,10 @@ static int timer_wanted(CURLM *curl _unused_, long timeout_msec, void *userdata)
         return r < 0 ? -1 : 0;
 }
 
-/* Makes the source poll for events. */
 static int socket_poll(Socket *s, uint32_t events) {
-        int r;
-
-        if (s->source && s->events == events)
-                return 0;
-        s->events = events;
-        if (s->source)
-                r = sd_event_source_set_io_events(s->source, events);
-        else
-                r = sd_event_add_io(s->multi->event, &s->source, s->fd, events, on_socket, s);
-        return r;
+        if (poll_watch_is_on(&s->watch))
+                return poll_watch_change(&s->watch, events);
+        return poll_watch_add(&s->watch, s->multi->set, s->fd, events, on_socket, s);
 }
 
 static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *userdata,
@@ -354,8 +343,8 @@ static curl_socket_t socket_opened(void *userdata, curlsocktype purpose _unused_
         s = socket_find(m, fd);
         if (!s)
                 return fd;
-        s->source = sd_event_source_disable_unref(s->source);
-        r = socket_poll(s, s->events);
+        poll_watch_drop(&s->watch);
+        r = socket_poll(s, s->watch.events);
         if (r >= 0)
                 return fd;
         t->socket_error = -r;
@@ -388,25 +377,25 @@ static int multi_ensure(Multi *m) {
         return 0;
 }
 
-int multi_new(sd_event *event, unsigned connections_max, Multi **ret) {
+int multi_new(PollSet *set, unsigned connections_max, Multi **ret) {
         _cleanup_(multi_freep) Multi *m = NULL;
         int r;
 
         m = calloc(1, sizeof(*m));
         if (!m)
                 return -ENOMEM;
-        m->event = sd_event_ref(event);
+        m->set = set;
         m->connections_max = connections_max;
         m->armed_usec = m->due_usec = USEC_INFINITY;
         list_init(&m->transfers);
-        r = sd_event_add_time(event, &m->timer, CLOCK_MONOTONIC, USEC_INFINITY, TIMER_ACCURACY_USEC,
-                              on_timer, m);
+        r = sd_event_add_time(poll_set_event(set), &m->timer, CLOCK_MONOTONIC, USEC_INFINITY,
+                              TIMER_ACCURACY_USEC, on_timer, m);
         if (r < 0)
                 return r;
         r = sd_event_source_set_enabled(m->timer, SD_EVENT_OFF);
         if (r < 0)
                 return r;
-        r = sd_event_add_defer(event, &m->soon, on_soon, m);
+        r = sd_event_add_defer(poll_set_event(set), &m->soon, on_soon, m);
         if (r < 0)
                 return r;
         r = sd_event_source_set_enabled(m->soon, SD_EVENT_OFF);
@@ -427,7 +416,6 @@ Multi *multi_free(Multi *m) {
         free(m->sockets);
         sd_event_source_disable_unref(m->timer);
         sd_event_source_disable_unref(m->soon);
-        sd_event_unref(m->event);
         free(m);
         return NULL;
 }
@@ -469,7 +457,8 @@ bool multi_watch(const Transfer *t, PeerWatch *w, PeerClosedHandler handler, voi
 
         assert(!list_is_linked(&w->link));
         s = t->fd >= 0 ? socket_find(m, t->fd) : NULL;
-        if (!s || s->is_busy || (!s->source && socket_poll(s, EPOLLIN | EPOLLRDHUP) < 0))
+        if (!s || s->is_busy ||
+            (!poll_watch_is_on(&s->watch) && socket_poll(s, EPOLLIN | EPOLLRDHUP) < 0))
                 return false;
         s->idle_since_usec = multi_now(m);
         w->handler = handler;

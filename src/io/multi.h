@@ -11,10 +11,10 @@
  * limit of its own: the caller removes a transfer that takes too long. */
 
 #include <curl/curl.h>
-#include <systemd/sd-event.h>
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "io/poll-set.h"
 
 typedef struct Multi Multi;
 typedef struct Transfer Transfer;
@@ -40,7 +40,7 @@ struct Transfer {
 };
 
 /* connections_max bounds the kept connections. */
-int multi_new(sd_event *event, unsigned connections_max, Multi **ret);
+int multi_new(PollSet *set, unsigned connections_max, Multi **ret);
 
 /* All transfers must be over or removed. Closes the kept connections. */
 Multi *multi_free(Multi *m);

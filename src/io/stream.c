@@ -13,13 +13,13 @@
 #define READS_PER_TURN 4 /* before other event sources get their turn */
 
 struct Stream {
-        sd_event *event;                /* owned reference */
+        PollSet *set;                   /* borrowed */
         const StreamHandlers *handlers; /* borrowed */
         void *userdata;
-        Dial *dial;              /* owned; until it has ended */
-        DialProgress progress;   /* once it has ended */
-        int fd;                  /* owned; -1 unless open */
-        sd_event_source *source; /* owned; reading always, writing while something waits */
+        Dial *dial;            /* owned; until it has ended */
+        DialProgress progress; /* once it has ended */
+        int fd;                /* owned; -1 unless open */
+        PollWatch watch;       /* reading always, writing while something waits */
         StrBuf out;
         size_t out_sent;
         int write_error; /* told after what can still be read */
@@ -54,7 +54,7 @@ const char *stream_failure_text(const StreamFailure *f) {
 /* Lets go of everything but the memory. */
 static void stream_shut(Stream *s) {
         s->dial = dial_free(s->dial);
-        s->source = sd_event_source_disable_unref(s->source);
+        poll_watch_drop(&s->watch);
         s->fd = fd_close(s->fd);
         if (s->out.text)
                 explicit_bzero(s->out.text, s->out.allocated); /* it may hold a password */
@@ -64,7 +64,6 @@ static void stream_shut(Stream *s) {
 static void stream_leave(Stream *s) {
         if (--s->depth > 0 || !s->is_freed)
                 return;
-        sd_event_unref(s->event);
         free(s);
 }
 
@@ -143,11 +142,10 @@ static void stream_flush(Stream *s) {
                 return;
         s->out_sent = 0;
         strbuf_reset(&s->out);
-        sd_event_source_set_io_events(s->source, EPOLLIN);
+        (void) poll_watch_change(&s->watch, EPOLLIN);
 }
 
-static int on_io(sd_event_source *source _unused_, int fd _unused_, uint32_t revents,
-                 void *userdata) {
+static void on_io(void *userdata, uint32_t revents) {
         Stream *s = userdata;
 
         s->depth++;
@@ -158,7 +156,6 @@ static int on_io(sd_event_source *source _unused_, int fd _unused_, uint32_t rev
         if (s->fd >= 0 && s->write_error != 0)
                 stream_fail_open(s, s->write_error);
         stream_leave(s);
-        return 0;
 }
 
 int stream_write(Stream *s, const void *bytes, size_t n) {
@@ -176,8 +173,8 @@ int stream_write(Stream *s, const void *bytes, size_t n) {
         if (s->out.failed)
                 return -ENOMEM;
         /* A failed send makes the socket ready too, so that the error is told from the loop. */
-        if (s->source)
-                sd_event_source_set_io_events(s->source, EPOLLIN | EPOLLOUT);
+        if (poll_watch_is_on(&s->watch))
+                return poll_watch_change(&s->watch, EPOLLIN | EPOLLOUT);
         return 0;
 }
 
@@ -192,13 +189,13 @@ static void stream_open(Stream *s, int fd) {
         int r;
 
         s->fd = fd;
-        r = sd_event_add_io(s->event, &s->source, fd, EPOLLIN, on_io, s);
+        r = poll_watch_add(&s->watch, s->set, fd, EPOLLIN, on_io, s);
         if (r < 0) {
                 stream_fail_open(s, -r);
                 return;
         }
         if (s->out.length > 0) {
-                sd_event_source_set_io_events(s->source, EPOLLIN | EPOLLOUT);
+                (void) poll_watch_change(&s->watch, EPOLLIN | EPOLLOUT);
                 stream_flush(s);
         }
         if (s->handlers->connected)
@@ -232,7 +229,7 @@ static void on_dialled(void *userdata, int fd, int error) {
         stream_leave(s);
 }
 
-int stream_dial(sd_event *event, Resolver *resolver, const Address *address,
+int stream_dial(PollSet *set, Resolver *resolver, const Address *address,
                 const StreamHandlers *handlers, void *userdata, Stream **ret) {
         _cleanup_(stream_freep) Stream *s = NULL;
         int r;
@@ -241,13 +238,13 @@ int stream_dial(sd_event *event, Resolver *resolver, const Address *address,
         if (!s)
                 return -ENOMEM;
         *s = (Stream){
-                .event = sd_event_ref(event),
+                .set = set,
                 .handlers = handlers,
                 .userdata = userdata,
                 .fd = -1,
                 .expected = STREAM_REPLY_MAX,
         };
-        r = dial_new(event, resolver, address, on_resolved, on_dialled, s, &s->dial);
+        r = dial_new(poll_set_event(set), resolver, address, on_resolved, on_dialled, s, &s->dial);
         if (r < 0)
                 return r;
         *ret = TAKE(s);

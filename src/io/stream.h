@@ -10,10 +10,9 @@
  * No handler is called from within a function of this header, nor after stream_free(), which may be
  * called from any handler. */
 
-#include <systemd/sd-event.h>
-
 #include "base/address.h"
 #include "base/clock.h"
+#include "io/poll-set.h"
 #include "io/resolver.h"
 
 #define STREAM_STAGGER_USEC (200 * USEC_PER_MSEC)
@@ -48,7 +47,7 @@ typedef struct StreamHandlers {
 
 /* handlers are borrowed for the stream's life (a constant table). address is copied. Only what
  * hinders every attempt is an error here (-ENOMEM, -EAGAIN); all else comes through failed(). */
-int stream_dial(sd_event *event, Resolver *resolver, const Address *address,
+int stream_dial(PollSet *set, Resolver *resolver, const Address *address,
                 const StreamHandlers *handlers, void *userdata, Stream **ret);
 
 /* Closes in order: what the peer has sent so far is taken off the socket first, so that it gets a

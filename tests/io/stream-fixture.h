@@ -18,6 +18,7 @@
 
 typedef struct Fixture {
         sd_event *event;
+        PollSet *set;
         DnsServer *dns;
         Resolver *resolver;
         char conf[80], dir[64];
@@ -46,6 +47,7 @@ static inline int setup(void **state) {
         fclose(conf);
         f->dns = dns_server_start();
         assert_int_equal(sd_event_new(&f->event), 0);
+        assert_int_equal(poll_set_new(f->event, &f->set), 0);
         ResolverOptions o = { .resolv_conf = f->conf, .port = dns_server_port(f->dns) };
         assert_int_equal(resolver_new(f->event, &o, &f->resolver), 0);
         *state = f;
@@ -56,6 +58,7 @@ static inline int teardown(void **state) {
         Fixture *f = *state;
 
         resolver_free(f->resolver);
+        poll_set_free(f->set);
         sd_event_unref(f->event);
         dns_server_stop(f->dns);
         unlink(f->conf);
@@ -101,7 +104,7 @@ static inline void dial(const Fixture *f, Seen *s, const char *host, uint16_t po
         Address a;
 
         assert_int_equal(address_parse(host, port, &a, &error), 0);
-        assert_int_equal(stream_dial(f->event, f->resolver, &a, &handlers, s, &s->stream), 0);
+        assert_int_equal(stream_dial(f->set, f->resolver, &a, &handlers, s, &s->stream), 0);
         assert_int_equal(s->connected + s->failed, 0);
 }
 
