@@ -33,12 +33,7 @@ static int listen_sockets_add(ListenSockets *l, int fd, const Address *address) 
         items[l->n] = (ListenSocket){
                 .fd = fd,
                 .is_trusted = address->kind == ADDRESS_UNIX,
-                .is_loopback = address_is_local(address),
         };
-        if (address->kind == ADDRESS_IP &&
-            (address->ip.family == AF_INET ? address->ip.in4.s_addr == INADDR_ANY
-                                           : IN6_IS_ADDR_UNSPECIFIED(&address->ip.in6)))
-                items[l->n].is_loopback = false;
         address_format(items[l->n].text, address);
         l->n++;
         return 0;
@@ -86,8 +81,8 @@ static int bind_and_listen(const Address *address, int *ret) {
 
 static int open_one(ListenSockets *l, const char *text) {
         _cleanup_fd_ int fd = -1;
+        Address address = {};
         const char *error;
-        Address address;
         int r;
 
         r = address_parse(text, 0, &address, &error);
@@ -173,7 +168,7 @@ static bool name_is_known(const char *name) {
 /* Takes one passed socket, or closes it and says why. */
 static int take_passed(ListenSockets *l, int passed, const char *name) {
         _cleanup_fd_ int fd = passed;
-        Address address;
+        Address address = {};
         int r;
 
         if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0) {

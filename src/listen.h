@@ -12,9 +12,8 @@
 #define LISTEN_NAME_HTTP_LOCAL "http-local"
 
 typedef struct ListenSocket {
-        int fd;          /* owned until taken */
-        bool is_trusted; /* a unix socket: file permissions decided who may connect */
-        bool is_loopback;
+        int fd;                      /* owned until taken */
+        bool is_trusted;             /* a unix socket: file permissions decided who may connect */
         char text[ADDRESS_TEXT_MAX]; /* "127.0.0.1:9911", "/run/vitald/http.sock" */
 } ListenSocket;
 

@@ -289,6 +289,8 @@ static int object_get(View *v, const char *path, const Fields **ret_fields, void
                         return r;
                 }
                 r = check_add(s, check, path, &c);
+                if (r < 0)
+                        return r;
                 *ret_fields = &check_fields;
                 *ret = c;
                 return r;

@@ -296,8 +296,8 @@ Job *job_free(Job *j) {
         if (!j)
                 return NULL;
         p = j->pool;
-        job_abandon(j);
         j->workers->n_handles--;
+        job_abandon(j);
         pthread_mutex_lock(&p->lock);
         job_unref(j);
         pthread_mutex_unlock(&p->lock);
@@ -343,6 +343,7 @@ int workers_new(sd_event *event, unsigned threads_max, unsigned lost_max, Worker
         r = pool_new(&w->pool);
         if (r < 0)
                 return r;
+        assert(w->pool);
         r = sd_event_add_io(event, &w->source, w->pool->eventfd, EPOLLIN, on_finished, w);
         if (r < 0)
                 return r;
