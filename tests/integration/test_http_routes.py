@@ -327,7 +327,8 @@ def test_metrics_formats(shop, accept, content_type):
 
 
 def test_promtool_has_nothing_to_say(shop):
-    done = subprocess.run(["/usr/bin/promtool", "check", "metrics"], input=shop.get("/metrics").body,
+    done = subprocess.run(["/usr/bin/promtool", "check", "metrics"],
+                          input=shop.get("/metrics").body,
                           capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 

@@ -67,7 +67,8 @@ REFUSED = [
     ("coding-not-chunked", b"GET / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: x\r\n\r\n", 400),
     ("body", b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\nhello", 413),
     ("chunked-body", b"GET / HTTP/1.1\r\n" + HOST +
-     b"Transfer-Encoding: chunked\r\n\r\n5;ext=\"" + b"x" * 5000 + b"\"\r\nhello\r\n0\r\nT: x\r\n\r\n",
+     b"Transfer-Encoding: chunked\r\n\r\n5;ext=\"" + b"x" * 5000 +
+     b"\"\r\nhello\r\n0\r\nT: x\r\n\r\n",
      413),
     ("expect", b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n",
      413),
@@ -108,7 +109,8 @@ def test_fault_63_error_arrives_while_the_client_is_still_sending(server):
 ACCEPTED = [
     ("absolute-form-elsewhere", b"GET http://b:81/ HTTP/1.1\r\n" + HOST + b"\r\n", 200),
     ("upgrade-h2c", b"GET / HTTP/1.1\r\n" + HOST +
-     b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n", 200),
+     b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+     b"HTTP2-Settings: AAMAAABk\r\n\r\n", 200),
     ("range-bomb", b"GET / HTTP/1.1\r\n" + HOST + b"Range: bytes=" + b"0-," * 1000 + b"0-\r\n\r\n",
      200),
     ("options", b"OPTIONS / HTTP/1.1\r\n" + HOST + b"\r\n", 200),
