@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Children that die with us, free ports, and waiting for a condition instead of sleeping."""
 
+import fcntl
 import os
 import pathlib
 import random
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 CLEAN_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -46,6 +48,23 @@ def throughout(condition, seconds, every=0.01):
         time.sleep(every)
 
 
+CLAIMS = []     # Locks of the ports that this process has given out; held until it ends.
+
+
+def claim(port):
+    """Whether no other test process, nor this one, has given the port out already."""
+    directory = pathlib.Path(tempfile.gettempdir()) / "vitald-test-ports"
+    directory.mkdir(mode=0o777, exist_ok=True)
+    lock = open(directory / str(port), "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return False
+    CLAIMS.append(lock)
+    return True
+
+
 def free_port(host="127.0.0.1"):
     """A port below the range from which outgoing connections are given theirs.
 
@@ -54,6 +73,8 @@ def free_port(host="127.0.0.1"):
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     while True:
         port = random.randint(15000, 32000)
+        if not claim(port):
+            continue
         with socket.socket(family, socket.SOCK_STREAM) as s:
             try:
                 s.bind((host, port))
