@@ -124,7 +124,7 @@ def test_fault_2_a_bad_file_on_reload_changes_nothing(running, how):
     before, counted = state_of(running, "app/web"), state_of(running, "app/often")
     pid = running.show("vitald.service", "MainPID")
     running.write(f"{SERVICES}/bad.conf", BAD)
-    running.run(["rm", "-f", f"{SERVICES}/good.conf"])      # Nothing is taken, not only nothing bad.
+    running.run(["rm", "-f", f"{SERVICES}/good.conf"])  # Nothing of it is taken.
     try:
         if how == "SIGHUP":
             running.run(["kill", "-HUP", pid])
