@@ -3,7 +3,7 @@
 
     /usr/bin/python3 -m pytest tests/integration -k redis
 
-Server fixtures (redis, postgres, bus, http_server) are running; `vitald` is not yet, because a
+Server fixtures (redis, postgres, web, bus, http_server) are running; `vitald` is not yet, because a
 test writes its files first.
 """
 
@@ -23,6 +23,7 @@ from lib.redis import Redis
 from lib.runner import CheckRunner
 from lib.tls import Authority
 from lib.vitald import Vitald, build_directory
+from lib.webserver import WebServer
 
 
 def pytest_configure(config):
@@ -82,6 +83,12 @@ def postgres(directory):
 @pytest.fixture
 def http_server():
     with HttpServer() as server:
+        yield server
+
+
+@pytest.fixture
+def web(directory):
+    with WebServer(directory / "web") as server:
         yield server
 
 

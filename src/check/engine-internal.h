@@ -40,6 +40,7 @@ struct Check {
         bool is_wanted_again; /* asked for during the present run */
         uint64_t serial;      /* of the latest run started */
         usec_t trigger_usec;  /* when the latest triggered run was due */
+        usec_t planned_usec;  /* when the latest run was due */
         ListLink waiting;     /* due, but no run may be started at present */
 };
 

@@ -279,6 +279,7 @@ void engine_tick(Engine *e) {
                 if (e->deadline_usec[i] <= now)
                         check_run_expire(e->checks[i]->run);
                 if (e->due_usec[i] <= now) {
+                        e->checks[i]->planned_usec = e->due_usec[i];
                         e->due_usec[i] = USEC_INFINITY;
                         check_begin(e->checks[i]);
                 }
@@ -389,7 +390,7 @@ int engine_run(Engine *e, size_t check, uint64_t *ret_serial) {
                 c->is_wanted_again = true;
                 c->trigger_usec = 0;
         } else {
-                e->due_usec[check] = 0;
+                e->due_usec[check] = MIN(e->due_usec[check], engine_now(e));
                 engine_arm(e, 0);
         }
         return 0;

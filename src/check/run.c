@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The life of one run, and what driver.h promises to drivers. */
 
+#include "base/log.h"
 #include "check/engine-internal.h"
 #include "model/schedule.h"
 
@@ -110,6 +111,22 @@ static usec_t check_trigger_time(const Check *c, usec_t now) {
         return MAX(now, usec_add(c->trigger_usec, c->config->retry_interval_usec));
 }
 
+static double msec(usec_t usec) {
+        return (double) usec / USEC_PER_MSEC;
+}
+
+/* What shows whether the schedule and the deadlines are kept. */
+static void check_run_log(const CheckRun *run, usec_t now) {
+        const Check *c = run->check;
+        char reason[REASON_WORD_MAX];
+
+        reason_format(reason, run->result.reason, run->result.detail);
+        log_debug("%s: run %" PRIu64 ": %s%s%s, took %.3fms, began %.3fms late", c->config->id,
+                  run->serial, outcome_to_string(run->result.outcome), *reason ? " " : "", reason,
+                  msec(usec_sub(now, run->started_usec)),
+                  msec(usec_sub(run->started_usec, c->planned_usec)));
+}
+
 /* Hands one result on and plans the next run. */
 static void check_run_deliver(CheckRun *run) {
         Check *c = run->check;
@@ -118,6 +135,10 @@ static void check_run_deliver(CheckRun *run) {
         bool is_undecided;
 
         check_run_end(run);
+        check_run_log(run, now);
+        /* All is in order again: what happens next is seen at once. */
+        if (c->planned_usec != c->trigger_usec && outcome_is_success(run->result.outcome))
+                c->trigger_usec = 0;
         if (run->is_void && !outcome_is_success(run->result.outcome)) {
                 e->handler->voided(e->userdata, c->index);
                 next = now;

@@ -119,6 +119,36 @@ static void test_trigger(void **state _unused_) {
         bench_done(&b);
 }
 
+static void test_trigger_after_recovery(void **state _unused_) {
+        uint64_t serial;
+        Bench b;
+
+        bench_new(&b);
+        take_config(&b, make_config(&fake_driver, one, 1));
+        finish(&b, 0, true);
+        check_trigger(b.engine->checks[0]);
+        settle(&b);
+        finish(&b, 0, false);
+        assert_int_equal(calls.start, 2);
+
+        /* A run that failed, or that a trigger asked for, takes nothing back. */
+        engine_run(b.engine, 0, &serial);
+        settle(&b);
+        finish(&b, 0, false);
+        check_trigger(b.engine->checks[0]);
+        settle(&b);
+        assert_int_equal(calls.start, 3);
+
+        engine_run(b.engine, 0, &serial);
+        settle(&b);
+        finish(&b, 0, true);
+        check_trigger(b.engine->checks[0]);
+        settle(&b);
+        assert_int_equal(calls.start, 5); /* at once, however soon after the first */
+        finish(&b, 0, false);
+        bench_done(&b);
+}
+
 static void test_no_burst_after_stall(void **state _unused_) {
         Bench b;
 
@@ -334,6 +364,7 @@ int main(void) {
                 cmocka_unit_test(test_retry_interval),
                 cmocka_unit_test(test_concurrency),
                 cmocka_unit_test(test_trigger),
+                cmocka_unit_test(test_trigger_after_recovery),
                 cmocka_unit_test(test_no_burst_after_stall),
                 cmocka_unit_test(test_stall_voids_failures),
                 cmocka_unit_test(test_reload),

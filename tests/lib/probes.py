@@ -20,10 +20,13 @@ class ProbeLoad:
     """
 
     def __init__(self, address, path="/health/live", threads=3, within=contextlib.nullcontext,
-                 patience=20.0):
-        """within: called in each thread; what it returns is entered for each connection."""
+                 patience=20.0, pause=0.0):
+        """within: called in each thread; what it returns is entered for each connection.
+
+        pause: seconds between an answer and the thread's next probe.
+        """
         self.address, self.path, self.n_threads = address, path, threads
-        self.within, self.patience = within, patience
+        self.within, self.patience, self.pause = within, patience, pause
         self.answers = collections.Counter()    # by status
         self.failures = []                      # "what after how long", in order
         self.slowest = 0.0                      # seconds
@@ -55,7 +58,7 @@ class ProbeLoad:
 
     def _run(self):
         with self.within():
-            while not self._stop.is_set():
+            while not self._stop.wait(self.pause):
                 before = time.monotonic()
                 outcome = self._probe()
                 took = time.monotonic() - before

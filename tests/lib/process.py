@@ -186,12 +186,14 @@ class Server:
         return tree_of(self.process.pid)
 
     def kill9(self):
-        """Ends it and its children at once, as a crash would."""
+        """Ends it and its children at once, as a crash would. Returns when, by CLOCK_REALTIME."""
         pids = self._pids()
+        before = time.time()
         self.process.signal(signal.SIGKILL)
         signal_all(pids[1:], signal.SIGKILL)
         self.process.popen.wait()
         eventually(lambda: not any(map(is_running, pids)), what="children gone")
+        return before
 
     def freeze(self):
         """SIGSTOP: connections stay open, nobody answers."""

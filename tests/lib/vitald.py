@@ -39,6 +39,21 @@ def build_directory():
     return SOURCE / "build" / "gcc"
 
 
+# What the daemon says of each run at debug level.
+RUN = re.compile(r"^(\S+): run (\d+): (\w+)(?: (\S+))?, took ([\d.]+)ms, began ([\d.]+)ms late$",
+                 re.MULTILINE)
+
+
+@dataclasses.dataclass
+class Run:
+    check: str          # "default/redis"
+    number: int
+    outcome: str
+    reason: str
+    took_ms: float
+    late_ms: float      # how long after it was due it began
+
+
 @dataclasses.dataclass
 class Answer:
     status: int
@@ -252,6 +267,19 @@ class Vitald:
             assert got == fields, f"{name}: {check}"
             return check
         return eventually(matches, within=within, what=f"check {name} {fields}")
+
+    def runs(self, check=None, after=0):
+        """The runs that have ended, in order; after: the log's first so many characters are not
+        looked at."""
+        return [Run(name, int(number), outcome, reason, float(took), float(late))
+                for name, number, outcome, reason, took, late in RUN.findall(self.log[after:])
+                if check in (None, name)]
+
+    def show(self, check):
+        """All properties of SERVICE/CHECK."""
+        done = self.vitalctl("show", check, "--json=short")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
 
     def vitalctl(self, *argv, within=30):
         return subprocess.run([self.build / "vitalctl", *map(str, argv)],

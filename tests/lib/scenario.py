@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: MIT
+"""A service that stands on a database, a cache and an API, each a real server."""
+
+CHECK = """
+[Check {name}]
+Type={type}
+{target}
+{more}
+"""
+
+
+def target_of(kind, server):
+    """The line of a check of this type that says what it is towards."""
+    if kind == "postgresql":
+        return f"ConnectionString=host={server.host} port={server.port} user=postgres dbname=orders"
+    if kind == "http":
+        return f"URL=http://{server.address}/"
+    return f"Address={server.address}"
+
+
+def check(name, kind, server, more=""):
+    """server: whatever has host, port and address."""
+    return CHECK.format(name=name, type=kind, target=target_of(kind, server), more=more)
+
+
+def percentile(values, share):
+    """The smallest value that this share of them does not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, -int(-len(ordered) * share // 1) - 1)]
