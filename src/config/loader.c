@@ -457,5 +457,8 @@ int config_verify_format(const Config *c, char **ret) {
                 strbuf_printf(&b, "%zu service%s, %zu check%s: good\n", c->n_services,
                               c->n_services == 1 ? "" : "s", c->n_checks,
                               c->n_checks == 1 ? "" : "s");
+        if (n == 0 && !config_has_services(c))
+                strbuf_append(&b, "no service is configured: the host would not be ready, reason "
+                                  "unconfigured\n");
         return strbuf_finish(&b, ret);
 }

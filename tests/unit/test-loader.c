@@ -288,6 +288,15 @@ static void test_verify_of_a_good_tree(void **state _unused_) {
         assert_string_equal(text, "2 services, 2 checks: good\n");
 }
 
+static void test_verify_of_an_empty_tree(void **state _unused_) {
+        const File files[] = { {} };
+        _cleanup_(config_unrefp) Config *c = files_load(files);
+        _cleanup_free_ char *text = NULL;
+
+        assert_int_equal(config_verify_format(c, &text), 0);
+        assert_non_null(strstr(text, "no service is configured"));
+}
+
 static void test_service_of_a_text(void **state _unused_) {
         static const File files[] = {
                 { "etc/vitald/vitald.conf", "nonsense\n" },
@@ -321,6 +330,7 @@ int main(void) {
                 cmocka_unit_test(test_rotated_secret_is_another_target),
                 cmocka_unit_test(test_check_outlives_its_configuration),
                 cmocka_unit_test(test_verify_of_a_good_tree),
+                cmocka_unit_test(test_verify_of_an_empty_tree),
                 cmocka_unit_test(test_service_of_a_text),
         };
 
