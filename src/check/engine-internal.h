@@ -16,7 +16,7 @@ typedef struct Shared {
 
 struct CheckRun {
         Check *check; /* borrowed */
-        bool is_active, is_finished;
+        bool is_finished;
         bool is_void; /* a stall fell into it: a failure says nothing */
         uint64_t serial;
         usec_t started_usec, deadline_usec;
@@ -34,7 +34,7 @@ struct Check {
         const CheckDriver *driver; /* borrowed, constant */
         Shared *shared;            /* borrowed; NULL if the type could not be attached */
         void *instance;            /* owned */
-        CheckRun *run;             /* owned: one run's memory, used again and again */
+        CheckRun *run;             /* owned; NULL while none is active */
         int open_error;            /* 0, or why open() failed */
         bool is_open, is_closing;
         bool is_wanted_again; /* asked for during the present run */
@@ -57,9 +57,9 @@ struct Engine {
         Config *config; /* owned reference; NULL before the first */
         Check **checks; /* owned */
         size_t n_checks;
-        /* Compact, because each wake-up scans them: CLOCK_MONOTONIC by check index. */
-        usec_t *due_usec;      /* owned; USEC_INFINITY while a run is active */
-        usec_t *deadline_usec; /* owned; USEC_INFINITY while none is */
+        /* By check index, CLOCK_MONOTONIC: when its run is due to begin or, while one is active, to
+         * end. USEC_INFINITY: neither. Compact, because each wake-up scans it. */
+        usec_t *due_usec; /* owned */
 
         sd_event_source *timer;    /* owned */
         sd_event_source *deferred; /* owned: drains ready */
@@ -84,7 +84,7 @@ void engine_arm(Engine *e, usec_t usec);
 /* Notices a stall of the host since the loop was last seen, and voids what was running. */
 void engine_notice_stall(Engine *e);
 
-/* Starts a run unless one is active; beyond MaxConcurrentChecks= the check waits its turn. */
+/* Starts a run; beyond MaxConcurrentChecks= the check waits its turn. */
 void check_begin(Check *c);
 
 /* Ends an active run without a result. */

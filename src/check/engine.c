@@ -41,7 +41,8 @@ void engine_notice_stall(Engine *e) {
         if (gap <= HEARTBEAT_USEC + STALL_USEC)
                 return;
         for (size_t i = 0; i < e->n_checks; i++)
-                e->checks[i]->run->is_void = true;
+                if (e->checks[i]->run)
+                        e->checks[i]->run->is_void = true;
         e->handler->stalled(e->userdata, gap);
 }
 
@@ -94,15 +95,13 @@ static Check *check_free(Check *c) {
         if (!c)
                 return NULL;
         c->is_closing = true;
-        if (c->run)
-                check_cancel(c);
+        check_cancel(c);
         if (c->is_open && c->driver->close)
                 c->driver->close(c);
         shared_put(c->shared);
         check_config_unref(c->opened_with);
         check_config_unref(c->config);
         free(c->instance);
-        free(c->run);
         free(c);
         return NULL;
 }
@@ -117,11 +116,7 @@ static Check *check_new(Engine *e, CheckConfig *config) {
         c->config = check_config_ref(config);
         c->opened_with = check_config_ref(config);
         c->instance = calloc(1, MAX(c->driver->instance_size, (size_t) 1));
-        c->run = calloc(1, sizeof(CheckRun) + c->driver->run_size);
-        if (!c->instance || !c->run)
-                return check_free(c);
-        c->run->check = c;
-        return c;
+        return c->instance ? c : check_free(c);
 }
 
 /* Lets the driver set the check up. What goes wrong is told by each of its runs. */
@@ -147,8 +142,8 @@ static bool check_has_runs(const Check *c) {
 
 /* The checks of a configuration in the making. */
 typedef struct Lineup {
-        Check **checks; /* owned: the new ones; those taken over are borrowed until the swap */
-        usec_t *due_usec, *deadline_usec; /* owned */
+        Check **checks;   /* owned: the new ones; those taken over are borrowed until the swap */
+        usec_t *due_usec; /* owned */
         size_t n;
         size_t *taken_from; /* owned: index of the check taken over, or INDEX_NONE */
 } Lineup;
@@ -159,7 +154,6 @@ static void lineup_done(Lineup *l) {
                         check_free(l->checks[i]);
         free(l->checks);
         free(l->due_usec);
-        free(l->deadline_usec);
         free(l->taken_from);
 }
 
@@ -177,9 +171,8 @@ static int lineup_make(Lineup *l, Engine *e, Config *config) {
 
         l->checks = calloc(n, sizeof(Check *));
         l->due_usec = calloc(n, sizeof(usec_t));
-        l->deadline_usec = calloc(n, sizeof(usec_t));
         l->taken_from = calloc(n, sizeof(size_t));
-        if (!l->checks || !l->due_usec || !l->deadline_usec || !l->taken_from)
+        if (!l->checks || !l->due_usec || !l->taken_from)
                 return -ENOMEM;
         for (size_t i = 0; i < config->n_checks; i++) {
                 l->taken_from[i] = engine_find_same(e, config->checks[i]);
@@ -199,11 +192,10 @@ static void lineup_take_over(Lineup *l, size_t i, Engine *e, CheckConfig *config
         bool is_rescheduled = c->config->interval_usec != config->interval_usec;
 
         l->due_usec[i] = e->due_usec[from];
-        l->deadline_usec[i] = e->deadline_usec[from];
         check_config_unref(c->config);
         c->config = check_config_ref(config);
         c->index = i;
-        if (is_rescheduled && l->due_usec[i] != USEC_INFINITY)
+        if (is_rescheduled && !c->run && l->due_usec[i] != USEC_INFINITY)
                 l->due_usec[i] = schedule_next(config, false, 0, engine_now(e));
         e->checks[from] = NULL;
 }
@@ -212,7 +204,6 @@ static void lineup_take_over(Lineup *l, size_t i, Engine *e, CheckConfig *config
 static void lineup_open(Lineup *l, size_t i, usec_t now) {
         Check *c = l->checks[i];
 
-        l->deadline_usec[i] = USEC_INFINITY;
         l->due_usec[i] = check_has_runs(c) ? schedule_first(c->config, now) : USEC_INFINITY;
         c->index = i;
 }
@@ -242,10 +233,8 @@ int engine_configure(Engine *e, Config *config) {
 
         free(e->checks);
         free(e->due_usec);
-        free(e->deadline_usec);
         e->checks = TAKE(l.checks);
         e->due_usec = TAKE(l.due_usec);
-        e->deadline_usec = TAKE(l.deadline_usec);
         e->n_checks = l.n;
         config_unref(e->config);
         e->config = config_ref(config);
@@ -276,16 +265,20 @@ void engine_tick(Engine *e) {
         engine_notice_stall(e);
         e->armed_usec = 0; /* what is armed meanwhile is found by the scan below */
         for (size_t i = 0; i < e->n_checks; i++) {
-                if (e->deadline_usec[i] <= now)
-                        check_run_expire(e->checks[i]->run);
-                if (e->due_usec[i] <= now) {
-                        e->checks[i]->planned_usec = e->due_usec[i];
-                        e->due_usec[i] = USEC_INFINITY;
-                        check_begin(e->checks[i]);
-                }
+                Check *c = e->checks[i];
+
+                if (e->due_usec[i] > now)
+                        continue;
+                if (!c->run)
+                        c->planned_usec = e->due_usec[i];
+                e->due_usec[i] = USEC_INFINITY;
+                if (c->run)
+                        check_run_expire(c->run);
+                else
+                        check_begin(c);
         }
         for (size_t i = 0; i < e->n_checks; i++)
-                next = MIN(next, MIN(e->due_usec[i], MAX(e->deadline_usec[i], now + 1)));
+                next = MIN(next, e->due_usec[i]);
         if (e->is_kicked)
                 sd_event_source_set_enabled(e->deferred, SD_EVENT_ONESHOT);
         e->armed_usec = next;
@@ -311,7 +304,6 @@ Engine *engine_free(Engine *e) {
         engine_close_leftovers(e);
         free(e->checks);
         free(e->due_usec);
-        free(e->deadline_usec);
         config_unref(e->config);
         sd_event_source_disable_unref(e->timer);
         sd_event_source_disable_unref(e->deferred);
@@ -386,7 +378,7 @@ int engine_run(Engine *e, size_t check, uint64_t *ret_serial) {
         if (!check_has_runs(c))
                 return -EOPNOTSUPP;
         *ret_serial = c->serial + 1;
-        if (c->run->is_active) {
+        if (c->run) {
                 c->is_wanted_again = true;
                 c->trigger_usec = 0;
         } else {
@@ -405,7 +397,7 @@ int engine_report(Engine *e, size_t check, const Result *result, const Sender *s
 }
 
 usec_t engine_next_run_usec(const Engine *e, size_t check) {
-        return e->checks[check]->run->is_active ? 0 : e->due_usec[check];
+        return e->checks[check]->run ? 0 : e->due_usec[check];
 }
 
 void engine_kick(Engine *e) {
@@ -422,7 +414,7 @@ const char *engine_overdue(const Engine *e) {
         usec_t limit = usec_sub(clock_usec(CLOCK_MONOTONIC), OVERDUE_GRACE_USEC);
 
         for (size_t i = 0; i < e->n_checks; i++)
-                if (e->due_usec[i] < limit || e->deadline_usec[i] < limit)
+                if (e->due_usec[i] < limit)
                         return e->checks[i]->config->id;
         return NULL;
 }

@@ -9,9 +9,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static size_t run_size(const Check *c) {
-        return sizeof(CheckRun) + c->driver->run_size;
-}
+/* When a run is tried again that there was no memory for. */
+#define NO_MEMORY_PAUSE_USEC (100 * USEC_PER_MSEC)
 
 static bool engine_has_room(const Engine *e) {
         return e->n_running < e->config->daemon.max_concurrent_checks;
@@ -49,45 +48,50 @@ static void check_run_start(CheckRun *run) {
 
 void check_begin(Check *c) {
         Engine *e = c->engine;
-        CheckRun *run = c->run;
+        CheckRun *run;
 
-        if (run->is_active)
+        if (c->run)
                 return;
         if (!engine_has_room(e)) {
                 if (!list_is_linked(&c->waiting))
                         list_append(&e->waiting, &c->waiting);
                 return;
         }
-        memset(run, 0, run_size(c));
+        run = calloc(1, sizeof(CheckRun) + c->driver->run_size);
+        if (!run) {
+                e->due_usec[c->index] = usec_add(engine_now(e), NO_MEMORY_PAUSE_USEC);
+                engine_arm(e, e->due_usec[c->index]);
+                return;
+        }
+        c->run = run;
         run->check = c;
-        run->is_active = true;
         run->serial = ++c->serial;
         run->started_usec = engine_now(e);
         run->deadline_usec = usec_add(run->started_usec, c->config->timeout_usec);
         c->is_wanted_again = false;
         e->n_running++;
-        e->due_usec[c->index] = USEC_INFINITY;
-        e->deadline_usec[c->index] = run->deadline_usec;
+        e->due_usec[c->index] = run->deadline_usec;
         engine_arm(e, run->deadline_usec);
         check_run_start(run);
 }
 
-/* Gives the run's place back and lets the driver let go of it. */
+/* Gives the run's place back and lets the driver let go of it; the caller frees it. */
 static void check_run_end(CheckRun *run) {
         Check *c = run->check;
 
         list_unlink(&run->ready);
-        run->is_active = false;
+        c->run = NULL;
         c->engine->n_running--;
-        c->engine->deadline_usec[c->index] = USEC_INFINITY;
         if (c->is_open)
                 c->driver->stop(run);
 }
 
 void check_cancel(Check *c) {
+        _cleanup_free_ CheckRun *run = c->run;
+
         list_unlink(&c->waiting);
-        if (c->run->is_active)
-                check_run_end(c->run);
+        if (run)
+                check_run_end(run);
 }
 
 void check_run_expire(CheckRun *run) {
@@ -127,15 +131,17 @@ static void check_run_log(const CheckRun *run, usec_t now) {
                   msec(usec_sub(run->started_usec, c->planned_usec)));
 }
 
-/* Hands one result on and plans the next run. */
-static void check_run_deliver(CheckRun *run) {
+/* Hands one result on, plans the next run and frees this one. */
+static void check_run_deliver(CheckRun *finished) {
+        _cleanup_free_ CheckRun *run = finished;
         Check *c = run->check;
         Engine *e = c->engine;
         usec_t now = engine_now(e), next;
         bool is_undecided;
 
         check_run_end(run);
-        check_run_log(run, now);
+        if (log_get_level() >= LOG_DEBUG)
+                check_run_log(run, now);
         /* All is in order again: what happens next is seen at once. */
         if (c->planned_usec != c->trigger_usec && outcome_is_success(run->result.outcome))
                 c->trigger_usec = 0;
@@ -195,7 +201,7 @@ void check_trigger(Check *check) {
 
         if (check->is_closing)
                 return;
-        if (check->run->is_active) {
+        if (check->run) {
                 check->is_wanted_again = true;
                 return;
         }
@@ -251,10 +257,11 @@ bool check_run_is_finished(const CheckRun *run) {
 void check_run_finish(CheckRun *run, const Result *result) {
         Engine *e = run->check->engine;
 
-        assert(run->is_active);
+        assert(run->check->run == run);
         assert(!run->is_finished);
         engine_notice_stall(e);
         run->is_finished = true;
+        e->due_usec[run->check->index] = USEC_INFINITY;
         run->result = *result;
         if (run->result.latency_usec == USEC_INFINITY && outcome_is_success(result->outcome))
                 run->result.latency_usec = usec_sub(clock_usec(CLOCK_MONOTONIC), run->started_usec);

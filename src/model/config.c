@@ -115,6 +115,23 @@ size_t config_find_service(const Config *c, const char *name) {
         return INDEX_NONE;
 }
 
+/* The last service that begins at or before the check; those without checks begin where the next
+ * one does. */
+size_t config_service_of(const Config *c, size_t check) {
+        size_t low = 0, high = c->n_services;
+
+        assert(check < c->n_checks);
+        while (high - low > 1) {
+                size_t middle = low + (high - low) / 2;
+
+                if (c->services[middle].first_check <= check)
+                        low = middle;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
 size_t config_find_check(const Config *c, const char *service, const char *check) {
         size_t i = config_find_service(c, service);
         const ServiceConfig *s;

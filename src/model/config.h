@@ -154,5 +154,8 @@ DEFINE_CLEANUP(Config *, config_unref);
 size_t config_find_service(const Config *c, const char *name);
 size_t config_find_check(const Config *c, const char *service, const char *check);
 
+/* The service that a check belongs to. */
+size_t config_service_of(const Config *c, size_t check);
+
 /* Whether any service was configured by the administrator (good or bad). */
 bool config_has_services(const Config *c);

@@ -137,7 +137,7 @@ Snapshot *snapshot_new(const State *state, const Snapshot *old, Time now) {
 }
 
 static size_t snapshot_service_of(const Snapshot *s, size_t check) {
-        return config_find_service(s->config, s->config->checks[check]->service);
+        return config_service_of(s->config, check);
 }
 
 bool snapshot_check_blocks(const Snapshot *s, size_t check, Probe p) {

@@ -164,8 +164,7 @@ static int state_own_both(State *s, size_t check, size_t *ret_service) {
         int r;
 
         assert(check < s->config->n_checks);
-        service = config_find_service(s->config, s->config->checks[check]->service);
-        assert(service != INDEX_NONE);
+        service = config_service_of(s->config, check);
         r = state_own_check(s, check);
         if (r < 0)
                 return r;

@@ -225,6 +225,7 @@ static void verify_result(const Simulation *sim, const Snapshot *old, const Even
         const Verdict *is = &new->services[service].verdict;
         Outcome outcome = e->result->outcome;
 
+        MUST(sim, service == config_service_of(new->config, e->check));
         verify_reach(sim, f, e->check, service);
         if (outcome == OUTCOME_ERROR) {
                 MUST(sim, b->measured != HEALTH_UNHEALTHY || a->measured == HEALTH_UNHEALTHY);
