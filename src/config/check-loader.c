@@ -142,34 +142,42 @@ static void check_derive(CheckLoad *l) {
         }
 }
 
-static void check_validate(CheckLoad *l) {
+static int check_validate(CheckLoad *l) {
         CheckConfig *c = l->check;
         char why[OPTION_WHY_MAX] = "";
         const char *key = NULL;
+        CheckTarget target;
+        int r;
 
         if (c->type->validate && c->type->validate(c->settings, &key, why) < 0) {
                 section_fault(&l->apply, key, why);
-                return;
+                return 0;
         }
-        c->type->describe(c->settings, &c->target);
+        c->type->describe(c->settings, &target);
+        r = check_config_set_target(c, &target);
+        if (r < 0)
+                return r;
         if (check_config_feeds(c, PROBE_LIVENESS) && c->target.is_remote &&
             !c->allow_remote_liveness)
                 section_fault(&l->apply, "Probes",
                               "liveness must not depend on another host, whose outage would become "
                               "a storm of restarts here; AllowRemoteLiveness=yes says that it is "
                               "meant");
+        return 0;
 }
 
 /* A credential that cannot be had is this check's failure, not a fault of the files. */
 static int check_resolve(CheckConfig *c, CredentialStore *credentials) {
+        char why[OPTION_WHY_MAX];
         int r;
 
-        r = schema_resolve(&c->type->schema, c->settings, credential_lookup, credentials,
-                           c->defect);
-        if (r == -ENOMEM)
+        r = schema_resolve(&c->type->schema, c->settings, credential_lookup, credentials, why);
+        if (r >= 0 || r == -ENOMEM)
                 return r;
-        if (r < 0)
-                c->defect_reason = REASON_CREDENTIAL;
+        c->defect = strdup(why);
+        if (!c->defect)
+                return -ENOMEM;
+        c->defect_reason = REASON_CREDENTIAL;
         return 0;
 }
 
@@ -207,9 +215,9 @@ static int check_load_all(CheckLoad *l, const CheckSources *sources, Diagnostics
         if (fault_count(d) > n_before)
                 return 0;
         check_derive(l);
-        check_validate(l);
-        if (fault_count(d) > n_before)
-                return 0;
+        r = check_validate(l);
+        if (r < 0 || fault_count(d) > n_before)
+                return r;
         r = check_resolve(l->check, sources->credentials);
         return r < 0 ? r : check_canonical(l->check);
 }

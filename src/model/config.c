@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "model/config.h"
 
+#include <errno.h>
+
 #include "base/text.h"
 
 bool name_is_valid(const char *s) {
@@ -25,6 +27,9 @@ static CheckConfig *check_config_free(CheckConfig *c) {
         free(c->id);
         free(c->public_name);
         free(c->canonical);
+        free(c->target.text);
+        free(c->target.host);
+        free(c->defect);
         free(c);
         return NULL;
 }
@@ -50,13 +55,28 @@ static Config *config_free(Config *c) {
         return NULL;
 }
 
+int check_config_set_target(CheckConfig *c, const CheckTarget *target) {
+        _cleanup_free_ char *text = strdup(target->text), *host = strdup(target->host);
+
+        if (!text || !host)
+                return -ENOMEM;
+        free(c->target.text);
+        free(c->target.host);
+        c->target.text = TAKE(text);
+        c->target.host = TAKE(host);
+        c->target.is_remote = target->is_remote;
+        return 0;
+}
+
 CheckConfig *check_config_new(void) {
         CheckConfig *c = calloc(1, sizeof(CheckConfig));
 
         if (!c)
                 return NULL;
         c->n_ref = 1;
-        return schema_init(&check_schema, c) < 0 ? check_config_free(c) : c;
+        if (schema_init(&check_schema, c) < 0 || check_config_set_target(c, &(CheckTarget){}) < 0)
+                return check_config_free(c);
+        return c;
 }
 
 CheckConfig *check_config_ref(CheckConfig *c) {

@@ -31,12 +31,15 @@ typedef struct CheckConfig {
         const CheckType *type; /* borrowed, constant */
         void *settings;        /* owned: type->settings_size bytes, fields by type->schema */
         char *canonical;       /* owned: type and settings; equal texts test the same thing */
-        CheckTarget target;
+        struct {
+                char *text, *host; /* owned, never NULL */
+                bool is_remote;
+        } target; /* as CheckTarget */
 
         /* Set when the check cannot run as configured (a credential that is not there): each run
          * fails with this reason and text instead. REASON_NONE otherwise. */
         Reason defect_reason;
-        char defect[OPTION_WHY_MAX];
+        char *defect; /* owned, or NULL */
 
         /* [Check] options common to all types */
         char *description;   /* owned, may be NULL */
@@ -54,6 +57,7 @@ extern const Schema check_schema; /* fields of CheckConfig */
 
 /* One with the common options' defaults and nothing else; NULL without memory. */
 CheckConfig *check_config_new(void);
+int check_config_set_target(CheckConfig *c, const CheckTarget *target); /* 0 or -ENOMEM */
 CheckConfig *check_config_ref(CheckConfig *c);
 CheckConfig *check_config_unref(CheckConfig *c);
 DEFINE_CLEANUP(CheckConfig *, check_config_unref);

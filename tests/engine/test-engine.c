@@ -236,7 +236,7 @@ static void test_defects(void **state _unused_) {
         /* A credential that is not there: fails without the driver. */
         bench_new(&b);
         c->checks[0]->defect_reason = REASON_CREDENTIAL;
-        snprintf(c->checks[0]->defect, sizeof(c->checks[0]->defect), "Credential x not configured");
+        c->checks[0]->defect = strdup("Credential x not configured");
         take_config(&b, c);
         assert_int_equal(calls.open + calls.start, 0);
         assert_int_equal(b.seen[0].result.outcome, OUTCOME_FAIL);
