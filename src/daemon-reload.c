@@ -102,6 +102,8 @@ static void daemon_reload_by_signal(Daemon *d) {
 
         if (d->is_stopping)
                 return;
+        /* Signal and timer may be due together. */
+        sd_event_source_set_enabled(d->reload_timer, SD_EVENT_OFF);
         d->reload_monotonic = clock_usec(CLOCK_MONOTONIC);
         daemon_reload(d, &error);
 }
