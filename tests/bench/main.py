@@ -22,12 +22,12 @@ from lib.vitald import build_directory  # noqa: E402
 
 @dataclasses.dataclass
 class Scale:
-    rounds: int = 5             # of all subjects in turn
-    probes: int = 60000         # of one subject in one round
+    rounds: int = 9             # of all subjects in turn
+    probes: int = 30000         # of one subject in one round
     check_rounds: int = 3
     check_seconds: float = 6
     kills: int = 20
-    hang_probes: int = 2000
+    hang_probes: int = 1000
     starts: int = 15
 
 
