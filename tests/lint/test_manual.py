@@ -25,11 +25,6 @@ FOREIGN = {"ListenStream", "LoadCredential", "LoadCredentialEncrypted", "Private
            "ExecStart", "TimeoutStartSec", "Restart", "BindsTo", "After", "Key"}
 
 
-# The manual is of all types, so these need a tree that has them all.
-needs_all_types = pytest.mark.skipif(
-    not (SOURCE / "src/check/driver-postgresql.c").exists(), reason="not all types are there")
-
-
 class Facts:
     """What tests/programs/schemas.c prints."""
 
@@ -142,7 +137,6 @@ def test_default_ports(facts):
                 assert option["min"] in " ".join(entries(SERVICES, schema)[key]), (schema, key)
 
 
-@needs_all_types
 def test_index_of_keys(facts):
     index = {}
     for schema, options in facts.schemas.items():
@@ -154,7 +148,6 @@ def test_index_of_keys(facts):
     assert section(SERVICES, "INDEX OF KEYS").count("\n.It ") == len(index)
 
 
-@needs_all_types
 def test_no_other_key_is_named(facts):
     wrong = []
     for path in [*tree("*.[1-8]", below="man"), "README.md", *tree("*.conf", below="data")]:
@@ -178,7 +171,6 @@ def test_the_default_configuration_holds_every_key(facts):
 
 # -- words -----------------------------------------------------------------------------------------
 
-@needs_all_types
 def test_tables_of_types(facts):
     page = section(SERVICES, "CHECK TYPES")
     rows = re.findall(r"^\.It Cm (\S+) Ta (.+) Ta (\S+)$", page, re.MULTILINE)
@@ -187,7 +179,6 @@ def test_tables_of_types(facts):
     assert readme == rows
 
 
-@needs_all_types
 def test_urls_of_probes(facts):
     item = re.search(r"^\.It Fl -probe.*?^\.It ", read("man/vitald.8"), re.M | re.S).group()
     assert set(re.findall(r"^\.Ql (\w+)://", item, re.MULTILINE)) == set(facts.schemes)
@@ -248,7 +239,6 @@ def verify(root):
     return done.returncode, done.stdout
 
 
-@needs_all_types
 @pytest.mark.parametrize("page", sorted({page for page, _, _ in examples()}))
 def test_examples_are_good(page, tmp_path):
     for where, path, text in examples():
