@@ -62,14 +62,12 @@ REFUSED = [
     ("length-twice", b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 0\r\n" * 2 + b"\r\n", 400),
     ("length-and-coding", b"POST / HTTP/1.1\r\n" + HOST +
      b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-    ("coding-unknown", b"GET / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: x, chunked\r\n\r\n",
-     501),
+    ("coding-unknown", b"GET / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: x,chunked\r\n\r\n", 501),
     ("coding-not-chunked", b"GET / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: x\r\n\r\n", 400),
     ("body", b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\nhello", 413),
     ("chunked-body", b"GET / HTTP/1.1\r\n" + HOST +
      b"Transfer-Encoding: chunked\r\n\r\n5;ext=\"" + b"x" * 5000 +
-     b"\"\r\nhello\r\n0\r\nT: x\r\n\r\n",
-     413),
+     b"\"\r\nhello\r\n0\r\nT: x\r\n\r\n", 413),
     ("expect", b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n",
      413),
     ("post", b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\nhello", 405),

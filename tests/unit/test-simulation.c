@@ -14,10 +14,9 @@
 #define EVENTS_DEFAULT 500
 #define HELD_MAX       8
 
-/* An old snapshot, and what it held. */
 typedef struct Held {
-        Snapshot *snapshot; /* owned reference, may be NULL */
-        uint64_t hash;
+        Snapshot *snapshot; /* owned reference, may be NULL: an old one */
+        uint64_t hash;      /* of what it held */
 } Held;
 
 /* What a difference reported. */
