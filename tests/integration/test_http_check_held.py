@@ -36,14 +36,17 @@ def test_crash_is_seen_at_once(runner):
 def test_all_checks_of_a_server_see_its_crash(runner):
     with HttpServer() as server:
         names = {f"web{i}" for i in range(5)}
-        runner.start("".join(http(server.url(f"/{n}"), name=n) for n in sorted(names)))
+        runner.start("".join(http(server.url(f"/{n}"), "RetryInterval=10ms", name=n)
+                             for n in sorted(names)))
         assert {runner.next()["check"] for _ in range(5)} == names
         for name in names:      # One after the other, so that they share one connection.
             runner.run(name)
         server.kill()
-        seen = [runner.next() for _ in range(5)]
-        assert {r["check"] for r in seen} == names
-        assert {r["reason"] for r in seen} == {"refused"}
+        refused = set()
+        while refused != names:     # One may still be answered by a thread that is last to go.
+            result = runner.next()
+            if result["reason"] == "refused":
+                refused.add(result["check"])
 
 
 def test_habit_of_closing_idle_connections_is_learned(runner):

@@ -80,7 +80,6 @@ def test_fault_24_old_protocol(runner, authority):
 
 
 def test_fault_24_plaintext_on_the_tls_port(runner, http_server):
-    url = f"https://{http_server.address}/"
     with TcpServer(send_then_hold(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server:
         result = first(runner, http(f"https://{server.address}/"))
     assert_result(result, "fail", "tls/plaintext")

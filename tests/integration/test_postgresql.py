@@ -305,7 +305,7 @@ def test_fault_20_huge_result(runner, calm):
     for name in ("huge", "rows"):
         assert_result(results[name], "fail", "protocol", "The reply is too long")
         assert runner.run(name, 3)["fail"] == 3
-    assert runner.usage()[1] - before < 1024 * SLOWNESS
+    assert runner.usage()[1] - before < runner.memory_limit_kib
 
 
 # -- names -----------------------------------------------------------------------------------------

@@ -89,6 +89,12 @@ class CheckRunner:
     def log(self):
         return self.log_path.read_text(errors="replace")
 
+    @property
+    def memory_limit_kib(self):
+        """What may be added while a peer floods us: a megabyte, more under tools."""
+        program = (build_directory() / "tests/programs/check-runner").read_bytes()
+        return 1024 * SLOWNESS * (4 if b"__asan_init" in program else 1)
+
     def usage(self):
         """(open fds, resident kilobytes)"""
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
