@@ -15,7 +15,7 @@
 
 /* How long latencies and counters may wait for a snapshot when nothing else has changed. With many
  * checks the snapshot costs more than the result. */
-#define QUIET_USEC (100 * USEC_PER_MSEC)
+#define QUIET_USEC (200 * USEC_PER_MSEC)
 
 #define TIMER_ACCURACY_USEC (5 * USEC_PER_MSEC)
 

@@ -259,30 +259,33 @@ static int on_deferred(sd_event_source *s _unused_, void *userdata) {
         return 0;
 }
 
+/* Something is due for the check: its run ends or begins. */
+static void check_wake(Check *c) {
+        usec_t *due = &c->engine->due_usec[c->index];
+
+        if (!c->run)
+                c->planned_usec = *due;
+        *due = USEC_INFINITY;
+        if (c->run)
+                check_run_expire(c->run);
+        else
+                check_begin(c);
+}
+
 void engine_tick(Engine *e) {
         usec_t now = engine_now(e), next = usec_add(now, HEARTBEAT_USEC);
 
         engine_notice_stall(e);
-        e->armed_usec = 0; /* what is armed meanwhile is found by the scan below */
+        e->armed_usec = next; /* meanwhile engine_arm() may make it earlier */
         for (size_t i = 0; i < e->n_checks; i++) {
-                Check *c = e->checks[i];
-
-                if (e->due_usec[i] > now)
-                        continue;
-                if (!c->run)
-                        c->planned_usec = e->due_usec[i];
-                e->due_usec[i] = USEC_INFINITY;
-                if (c->run)
-                        check_run_expire(c->run);
-                else
-                        check_begin(c);
-        }
-        for (size_t i = 0; i < e->n_checks; i++)
+                if (e->due_usec[i] <= now)
+                        check_wake(e->checks[i]);
                 next = MIN(next, e->due_usec[i]);
+        }
         if (e->is_kicked)
                 sd_event_source_set_enabled(e->deferred, SD_EVENT_ONESHOT);
-        e->armed_usec = next;
-        sd_event_source_set_time(e->timer, next);
+        e->armed_usec = MIN(next, e->armed_usec);
+        sd_event_source_set_time(e->timer, e->armed_usec);
 }
 
 static int on_timer(sd_event_source *s _unused_, usec_t usec _unused_, void *userdata) {
