@@ -146,7 +146,7 @@ static int check_validate(CheckLoad *l) {
         CheckConfig *c = l->check;
         char why[OPTION_WHY_MAX] = "";
         const char *key = NULL;
-        CheckTarget target;
+        CheckTarget target = {};
         int r;
 
         if (c->type->validate && c->type->validate(c->settings, &key, why) < 0) {
