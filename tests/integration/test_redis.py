@@ -82,7 +82,7 @@ def connected_since(redis):
 def test_thousands_of_runs_leave_nothing(more, times, outcome, redis, directory):
     with CheckRunner(directory, check(redis.address, more)) as runner:
         runner.next()
-        assert runner.run("redis", 500)[outcome] == 500
+        assert runner.run("redis", 2000)[outcome] == 2000
         before = runner.usage()
         assert runner.run("redis", times)[outcome] == times
         fds, memory = runner.usage()
