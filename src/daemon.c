@@ -234,7 +234,9 @@ static int daemon_add_timers(Daemon *d) {
                         return r;
                 sd_event_source_set_enabled(*timers[i].source, SD_EVENT_OFF);
         }
-        return 0;
+        /* After a stall nobody may be answered from what has expired meanwhile. It runs dry at
+         * once: the next expiry lies ahead. */
+        return sd_event_source_set_priority(d->expiry, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
 /* Loads what is there; a bad file makes its service not ready and nothing else. */

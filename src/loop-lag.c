@@ -30,14 +30,14 @@ int loop_run(sd_event *event, LoopLag *lag) {
                 r = sd_event_prepare(event);
                 if (r == 0)
                         r = sd_event_wait(event, UINT64_MAX);
-                if (r < 0)
-                        return r;
                 if (r == 0)
                         continue;
-                sd_event_now(event, CLOCK_MONOTONIC, &began);
-                r = sd_event_dispatch(event);
+                if (r > 0) {
+                        sd_event_now(event, CLOCK_MONOTONIC, &began);
+                        r = sd_event_dispatch(event);
+                }
                 if (r < 0)
-                        return r;
+                        return log_errno(LOG_ERR, r, "Cannot go on: the event loop fails");
                 lag_note(lag, began, clock_usec(CLOCK_MONOTONIC));
         }
         sd_event_get_exit_code(event, &code);

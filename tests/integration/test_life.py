@@ -11,7 +11,7 @@ import time
 import pytest
 
 from lib.dns import DnsServer
-from lib.peers import HANG, HttpServer, TcpServer, hold
+from lib.peers import HANG, HttpServer, Reply, TcpServer, hold
 from lib.process import SLOWNESS, eventually
 from lib.vitald import Vitald
 
@@ -76,6 +76,7 @@ def test_fault_8_end_during_the_start(make_vitald, http_server):
     daemon = make_vitald()
     daemon.service("many", many(300, http_server.url()))
     for delay in range(0, 60, 2):
+        (daemon.directory / "vitald.log").write_text("")
         daemon.start(wait=False)
         time.sleep(delay / 1000 * SLOWNESS)
         daemon.process.signal(signal.SIGTERM)
@@ -187,6 +188,35 @@ def test_fault_9_passed_listeners_stay(make_vitald):
             s.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             daemon.start(sockets={"http": listener}, wait=False)
             assert s.recv(4096).startswith(b"HTTP/1.1 200 ")
+
+
+# -- a stop of some seconds --
+
+def test_fault_10_what_was_green_before_is_not_green_after(vitald, http_server):
+    """A probe that waited all the while is not answered from before; nothing is made up for."""
+    vitald.service("app", CHECK.format(name="web", url=http_server.url())
+                   + "MaxAge=1s\nTimeout=500ms\n")
+    vitald.start()
+    vitald.wait_status("/health/ready", 200)
+    for _ in range(5):
+        before = len(http_server.requests)
+        http_server.reply = HANG        # So that it stays as it is found.
+        vitald.freeze()
+        with socket.create_connection(vitald.address, timeout=5 * SLOWNESS) as s:
+            s.sendall(b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            time.sleep(1.5)     # What passes is what is tested.
+            vitald.thaw()
+            answer = s.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 503 "), answer
+        assert b'"reason":"stale"' in answer
+        eventually(lambda: len(http_server.requests) > before)
+        # Not the seven runs that were missed.
+        assert len(http_server.requests) <= before + 2
+        http_server.kill()
+        http_server.reply = Reply(body=b"ok")
+        http_server.start()
+        vitald.wait_status("/health/ready", 200)
+    assert vitald.get("/health/live").status == 200
 
 
 # -- kills and a second one --
