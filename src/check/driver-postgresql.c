@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/epoll.h>
 
 #include "base/strbuf.h"
 #include "base/text.h"
@@ -32,7 +31,7 @@ typedef struct PostgresqlInstance {
         CheckRun *run; /* borrowed; NULL while nothing is expected from the server */
         Phase phase;
         PostgresqlSession session;
-        sd_event_io_handler_t on_socket;
+        PollHandler on_socket;
         usec_t renew_usec;      /* CLOCK_MONOTONIC: when the connection is due for renewal */
         unsigned first_address; /* of the list: moves on when one is silent */
         bool takes_no_options;  /* a pooler that refuses options= */
@@ -98,11 +97,13 @@ static void pg_finish_too_long(PostgresqlInstance *i) {
         pg_finish(i, &result);
 }
 
-/* The socket may be another one than before. */
 static int pg_poll(PostgresqlInstance *i, uint32_t events) {
-        sd_event *event = engine_event(check_engine(i->check));
+        int fd = PQsocket(i->session.conn);
 
-        return session_poll(&i->session, event, events, i->on_socket, i);
+        if (fd < 0)
+                return -EBADF;
+        return poll_watch_add(&i->session.watch, engine_poll_set(check_engine(i->check)), fd,
+                              events, i->on_socket, i);
 }
 
 static int pg_make(PostgresqlInstance *i) {
@@ -220,15 +221,20 @@ static void pg_lost(PostgresqlInstance *i) {
                 pg_finish_lost(i);
 }
 
-static void pg_flush(PostgresqlInstance *i) {
-        int error, left = PQflush(i->session.conn);
+/* left: what session_send() or session_flush() says. */
+static void pg_sent(PostgresqlInstance *i, int left) {
+        int error;
 
+        if (session_is_flooded(&i->session)) {
+                pg_finish_too_long(i);
+                return;
+        }
         if (left < 0) {
                 pg_lost(i);
                 return;
         }
-        error = sd_event_source_set_io_events(
-                i->session.source, EPOLLIN | EPOLLRDHUP | (left > 0 ? (uint32_t) EPOLLOUT : 0));
+        error = poll_watch_change(&i->session.watch,
+                                  EPOLLIN | EPOLLRDHUP | (left > 0 ? (uint32_t) EPOLLOUT : 0));
         if (error < 0)
                 pg_finish_errno(i, error);
 }
@@ -239,10 +245,7 @@ static void pg_query(PostgresqlInstance *i) {
         i->phase = PHASE_QUERYING;
         i->session.received_bytes = 0;
         check_run_set_phase(i->run, "waiting for the query's result");
-        if (PQsendQuery(i->session.conn, s->query))
-                pg_flush(i);
-        else
-                pg_lost(i);
+        pg_sent(i, session_send(&i->session, s->query));
 }
 
 static void pg_query_done(PostgresqlInstance *i) {
@@ -329,16 +332,14 @@ static void pg_connect_failed(PostgresqlInstance *i) {
         pg_connect(i);
 }
 
-static void on_connecting(PostgresqlInstance *i, uint32_t revents) {
-        PostgresPollingStatusType status;
+static void on_connecting(PostgresqlInstance *i) {
+        PostgresPollingStatusType status = session_connect(&i->session);
         int error;
 
-        if (!session_count(&i->session, revents)) {
+        if (session_is_flooded(&i->session)) {
                 pg_finish_too_long(i);
                 return;
         }
-        session_unpoll(&i->session);
-        status = PQconnectPoll(i->session.conn);
         if (status == PGRES_POLLING_FAILED || status == PGRES_POLLING_ACTIVE) {
                 pg_connect_failed(i);
                 return;
@@ -354,37 +355,40 @@ static void on_connecting(PostgresqlInstance *i, uint32_t revents) {
 }
 
 static void on_querying(PostgresqlInstance *i, uint32_t revents) {
-        if (!session_count(&i->session, revents))
+        bool is_there = session_take_in(&i->session);
+
+        if (session_is_flooded(&i->session))
                 pg_finish_too_long(i);
-        else if (!session_take_in(&i->session))
+        else if (!is_there)
                 pg_lost(i);
         else if (revents & EPOLLOUT)
-                pg_flush(i);
+                pg_sent(i, session_flush(&i->session));
         else
                 pg_take_results(i);
 }
 
 /* What comes between runs is noise, or the end: then look what it means. */
 static void on_idle(PostgresqlInstance *i, uint32_t revents) {
-        bool is_quiet = session_count(&i->session, revents),
-             is_lost = !is_quiet || !session_take_in(&i->session);
+        bool is_there = session_take_in(&i->session), is_flooded = session_is_flooded(&i->session);
 
-        if (!is_lost && !i->session.is_ended && !(revents & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
+        if (is_there && !is_flooded && !i->session.is_ended &&
+            !(revents & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
                 return;
         pg_hang_up(i);
-        if (is_quiet)
+        if (!is_flooded)
                 check_trigger(i->check);
 }
 
-static int on_socket(sd_event_source *source _unused_, int fd _unused_, uint32_t revents,
-                     void *userdata) {
+static void on_socket(void *userdata, uint32_t revents) {
         PostgresqlInstance *i = userdata;
 
+        if (revents & EPOLLERR)
+                i->session.is_reset = true;
         switch (i->phase) {
         case PHASE_NONE:
                 break;
         case PHASE_CONNECTING:
-                on_connecting(i, revents);
+                on_connecting(i);
                 break;
         case PHASE_QUERYING:
                 on_querying(i, revents);
@@ -393,7 +397,6 @@ static int on_socket(sd_event_source *source _unused_, int fd _unused_, uint32_t
                 on_idle(i, revents);
                 break;
         }
-        return 0;
 }
 
 /* -- the check --------------------------------------------------------------------------------- */

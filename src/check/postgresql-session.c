@@ -2,14 +2,20 @@
 #include "check/postgresql-session.h"
 
 #include <errno.h>
-#include <sys/epoll.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #include "base/text.h"
+#include "io/recv-limit.h"
 
-/* What the kernel takes in ahead of us: libpq reads all of it at once. */
-#define RECEIVE_BUFFER_BYTES 32768
+static void session_begin(const PostgresqlSession *s) {
+        recv_limit_begin(SESSION_RECEIVED_MAX - MIN(s->received_bytes, SESSION_RECEIVED_MAX));
+}
+
+static void session_end(PostgresqlSession *s) {
+        RecvCount count = recv_limit_end();
+
+        s->received_bytes += count.bytes;
+        s->is_reset |= count.is_reset;
+}
 
 /* Notices are swallowed, but the last words of a server. */
 static void on_notice(void *userdata, const PGresult *notice) {
@@ -32,40 +38,48 @@ int session_open(PostgresqlSession *s, const PostgresqlParams *params) {
 }
 
 void session_close(PostgresqlSession *s) {
-        session_unpoll(s);
+        poll_watch_drop(&s->watch);
         PQfinish(s->conn);
         *s = (PostgresqlSession){};
 }
 
-int session_poll(PostgresqlSession *s, sd_event *event, uint32_t events,
-                 sd_event_io_handler_t handler, void *userdata) {
-        static const int receive_buffer = RECEIVE_BUFFER_BYTES;
-        int fd = PQsocket(s->conn);
+PostgresPollingStatusType session_connect(PostgresqlSession *s) {
+        PostgresPollingStatusType status;
 
-        if (fd < 0)
-                return -EBADF;
-        (void) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
-        return sd_event_add_io(event, &s->source, fd, events, handler, userdata);
+        poll_watch_drop(&s->watch);
+        session_begin(s);
+        status = PQconnectPoll(s->conn);
+        session_end(s);
+        return status;
 }
 
-void session_unpoll(PostgresqlSession *s) {
-        s->source = sd_event_source_disable_unref(s->source);
+int session_flush(PostgresqlSession *s) {
+        int r;
+
+        /* It reads, too, when the server does so no longer. */
+        session_begin(s);
+        r = PQflush(s->conn);
+        session_end(s);
+        return r;
 }
 
-bool session_count(PostgresqlSession *s, uint32_t revents) {
-        int n = 0;
+int session_send(PostgresqlSession *s, const char *query) {
+        int r;
 
-        if (revents & EPOLLERR)
-                s->is_reset = true;
-        if (ioctl(PQsocket(s->conn), FIONREAD, &n) == 0 && n > 0)
-                s->received_bytes += (uint64_t) n;
-        return s->received_bytes <= SESSION_RECEIVED_MAX;
+        session_begin(s);
+        r = PQsendQuery(s->conn, query);
+        session_end(s);
+        return r ? session_flush(s) : -1;
 }
 
 bool session_take_in(PostgresqlSession *s) {
         PGnotify *n;
+        int r;
 
-        if (!PQconsumeInput(s->conn))
+        session_begin(s);
+        r = PQconsumeInput(s->conn);
+        session_end(s);
+        if (!r)
                 return false;
         while ((n = PQnotifies(s->conn)))
                 PQfreemem(n);

@@ -5,22 +5,20 @@
  * driver-postgresql.c, which says what is sent and what the answers mean. */
 
 #include <libpq-fe.h>
-#include <systemd/sd-event.h>
 
-#include "base/macro.h"
 #include "check/postgresql-settings.h"
+#include "io/poll-set.h"
 
 /* Bytes that a server may send during a log-in, for one query, or between two runs, because libpq
- * keeps messages whole, however long they are. What it leaves unread for a while is counted again.
- */
-#define SESSION_RECEIVED_MAX 262144
+ * keeps messages whole, however long they are. */
+#define SESSION_RECEIVED_MAX ((uint64_t) 65536)
 
 /* All zero: none. Must not move in memory while it is open. */
 typedef struct PostgresqlSession {
         PGconn *conn;            /* owned; NULL: none */
-        sd_event_source *source; /* owned */
+        PollWatch watch;         /* of its socket */
         uint64_t received_bytes; /* since the user last made it 0 */
-        bool is_reset;           /* the socket has reported an error */
+        bool is_reset;           /* the connection was reset by the peer */
         bool is_ended;           /* the server has said that it ends the session */
 } PostgresqlSession;
 
@@ -30,15 +28,18 @@ int session_open(PostgresqlSession *s, const PostgresqlParams *params);
 /* Says good-bye to the server if it is in a state to listen. */
 void session_close(PostgresqlSession *s);
 
-/* Has the socket polled; the source is made anew, since libpq may be using another socket. */
-int session_poll(PostgresqlSession *s, sd_event *event, uint32_t events,
-                 sd_event_io_handler_t handler, void *userdata);
+/* Goes on connecting. libpq may use another socket from then on: poll_watch_add() anew. */
+PostgresPollingStatusType session_connect(PostgresqlSession *s);
 
-/* Stops that, before libpq may close the socket. */
-void session_unpoll(PostgresqlSession *s);
-
-/* Counts what is about to be read; first of all on an event. False: it is too much already. */
-bool session_count(PostgresqlSession *s, uint32_t revents);
+/* Sends a query, or what is left of it; 0 when all is sent, 1 when some is left, negative when the
+ * connection is lost. */
+int session_send(PostgresqlSession *s, const char *query);
+int session_flush(PostgresqlSession *s);
 
 /* Takes in what has come, and throws away what nobody asked for. False: the connection is lost. */
 bool session_take_in(PostgresqlSession *s);
+
+/* Whether the server has sent too much; to be asked after each of the functions above. */
+static inline bool session_is_flooded(const PostgresqlSession *s) {
+        return s->received_bytes >= SESSION_RECEIVED_MAX;
+}
