@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import resource
 import shutil
 import sys
 import tempfile
@@ -72,6 +73,8 @@ def main():
     if unknown:
         parser.error(f"no such measurement: {' '.join(sorted(unknown))}")
 
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     place = pathlib.Path(tempfile.mkdtemp(prefix="vitald-bench-"))
     try:
         measured, failed = measure(options.names or list(rows.ALL),
@@ -79,9 +82,11 @@ def main():
     finally:
         shutil.rmtree(place)
     print(f"vitald in {build_directory()}; {machine()}")
-    print("Medians; CPU is user and system of the process; ratios are vitald's to what it must "
-          "reach, round by round.\n")
+    print("Medians of all rounds. CPU is user and system of the process with its children; ratios "
+          "are vitald's to what\nit is held against, round by round; memory that others on this "
+          "machine use as well counts in part.\n")
     print(table(measured))
+    print("\nok: yes, NO, or ? where the bare limit misses the figure too: this machine is busy.")
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(
             {row.what: row.values for row in measured}, indent=1) + "\n")

@@ -56,15 +56,15 @@ def alternate(rounds, subjects, measure):
 class Row:
     """One figure of each column, as the values of all rounds; vitald is held against one of them.
 
-    must: of the ratio (against="limit" or "haproxy") or, without against, of the figure itself.
+    must: of the ratio (against="limit" or "haproxy") or, without against, of the figure itself;
+    None: nothing is demanded.
     """
     what: str
     values: dict
-    must: float
+    must: float = None
     against: str = None
     digits: int = 1
     must_also: tuple = ()       # (against, ratio)
-    remark: str = ""
 
     def middle(self, name):
         values = self.values.get(name)
@@ -79,19 +79,23 @@ class Row:
             return statistics.median(ours) / statistics.median(theirs)
         return statistics.median(a / b for a, b in zip(ours, theirs))
 
-    def is_reached(self):
-        """None: not measured."""
-        demands = [(self.against, self.must), *self.must_also]
-        figures = [self.ratio(against) if against else self.middle("vitald")
-                   for against, _ in demands]
-        if None in figures:
-            return None
-        return all(figure <= must for figure, (_, must) in zip(figures, demands))
-
     def demands(self):
-        texts = [f"{must:g} x {against}" if against else f"{must:g}"
-                 for against, must in [(self.against, self.must), *self.must_also]]
-        return ", ".join(texts)
+        """[(against, must)]"""
+        return [] if self.must is None else [(self.against, self.must), *self.must_also]
+
+    def verdict(self):
+        """"?": the bare limit misses the figure as well, so the machine is too busy to tell."""
+        figures = [self.ratio(against) if against else self.middle("vitald")
+                   for against, _ in self.demands()]
+        if not figures or None in figures:
+            return ""
+        if all(figure <= must for figure, (_, must) in zip(figures, self.demands())):
+            return "yes"
+        return "?" if not self.against and (self.middle("limit") or 0) > self.must else "NO"
+
+    def demands_text(self):
+        return ", ".join(f"{must:g} x {against}" if against else f"{must:g}"
+                         for against, must in self.demands()) or "-"
 
     def ratios(self):
         names = [self.against or "limit", *(against for against, _ in self.must_also)]
@@ -102,12 +106,11 @@ class Row:
         def text(name):
             middle = self.middle(name)
             return "-" if middle is None else f"{middle:.{self.digits}f}"
-        ok = {None: "", True: "yes", False: "NO"}[self.is_reached()]
         return [self.what, text("limit"), text("nginx"), text("haproxy"), text("vitald"),
-                self.ratios(), self.demands(), ok, self.remark]
+                self.ratios(), self.demands_text(), self.verdict()]
 
 
-HEAD = ["what", "limit", "nginx", "haproxy", "vitald", "ratio", "must reach", "ok", ""]
+HEAD = ["what", "limit", "nginx", "haproxy", "vitald", "ratio", "must reach", "ok"]
 
 
 def table(rows):
