@@ -19,6 +19,13 @@
 #define REPLY_MAX_BYTES ((uint64_t) 16 * 1024 * 1024) /* of MaxReply= */
 
 #define CONNECT_EXTRA_MSEC 1000
+/* No server has the habit of closing a connection sooner than this. One that passes a check and
+ * closes at once is dying, and nothing is to be learned of that. */
+#define HABIT_MIN_USEC     (100 * USEC_PER_MSEC)
+
+/* Runs that a connection which ended may be worth, see instance_look_again(). */
+#define LOOKS_MAX 3
+
 #define CA_CACHE_SEC       300L /* how soon a changed CACertificate= is seen */
 #define RECEIVE_BUFFER_MAX 16384L
 
@@ -34,6 +41,7 @@ typedef struct HttpInstance {
         PeerWatch watch;
         usec_t closes_after_usec; /* the server closes connections that have been idle so long */
         usec_t closed_after_usec; /* it just did, and the next run tells what that meant; 0: no */
+        unsigned n_looks; /* runs that are still owed to a connection's end, see look_again() */
 } HttpInstance;
 
 typedef struct HttpRun {
@@ -238,7 +246,8 @@ static void on_peer_closed(void *userdata, usec_t idle_usec) {
 
         if (idle_usec >= i->closes_after_usec)
                 return;
-        i->closed_after_usec = MAX(idle_usec, (usec_t) 1);
+        i->closed_after_usec = idle_usec >= HABIT_MIN_USEC ? idle_usec : 0;
+        i->n_looks = LOOKS_MAX;
         check_trigger(i->check);
 }
 
@@ -251,6 +260,17 @@ static void instance_learn(HttpInstance *i, const HttpRun *r, bool is_success) {
         i->closed_after_usec = 0;
 }
 
+/* A server whose connection ended, and that answers once more without leaving a connection to
+ * watch, may be dying all the same. */
+static void instance_look_again(HttpInstance *i, bool is_success) {
+        if (!is_success || peer_watch_is_on(&i->watch))
+                i->n_looks = 0;
+        if (i->n_looks == 0)
+                return;
+        i->n_looks--;
+        check_trigger(i->check);
+}
+
 /* -- one run ----------------------------------------------------------------------------------- */
 
 static void run_finish(CheckRun *run, Result *result) {
@@ -260,6 +280,7 @@ static void run_finish(CheckRun *run, Result *result) {
         if (r->is_stale)
                 result_note_stale(result, r->why_stale);
         instance_learn(i, r, outcome_is_success(result->outcome));
+        instance_look_again(i, outcome_is_success(result->outcome));
         check_run_finish(run, result);
 }
 

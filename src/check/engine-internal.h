@@ -37,11 +37,12 @@ struct Check {
         CheckRun *run;             /* owned; NULL while none is active */
         int open_error;            /* 0, or why open() failed */
         bool is_open, is_closing;
-        bool is_wanted_again; /* asked for during the present run */
-        uint64_t serial;      /* of the latest run started */
-        usec_t trigger_usec;  /* when the latest triggered run was due */
-        usec_t planned_usec;  /* when the latest run was due */
-        ListLink waiting;     /* due, but no run may be started at present */
+        bool is_wanted_again;      /* asked for during the present run */
+        uint64_t serial;           /* of the latest run started */
+        usec_t trigger_usec;       /* when the latest triggered run was due */
+        usec_t trigger_pause_usec; /* between that and the one before */
+        usec_t planned_usec;       /* when the latest run was due */
+        ListLink waiting;          /* due, but no run may be started at present */
 };
 
 struct Engine {

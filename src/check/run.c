@@ -5,6 +5,8 @@
 #include "check/engine-internal.h"
 #include "model/schedule.h"
 
+#define TRIGGER_PAUSE_MIN_USEC (10 * USEC_PER_MSEC)
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -108,11 +110,22 @@ void check_run_expire(CheckRun *run) {
         check_run_finish(run, &result);
 }
 
-/* When a run asked for now may begin: at once, but for asking too often. */
-static usec_t check_trigger_time(const Check *c, usec_t now) {
-        if (c->trigger_usec == 0)
-                return now;
-        return MAX(now, usec_add(c->trigger_usec, c->config->retry_interval_usec));
+/* Plans a run that was asked for: at once, but asking again and again doubles the pause between
+ * such runs, up to RetryInterval=. So what is dying is looked at until it is dead, and a server
+ * that closes each connection is left in peace. */
+static void check_plan_trigger(Check *c) {
+        Engine *e = c->engine;
+        usec_t now = engine_now(e), retry = c->config->retry_interval_usec, pause = 0, at;
+
+        if (c->trigger_usec > 0 && now < usec_add(c->trigger_usec, retry))
+                pause = MIN(retry, MAX(TRIGGER_PAUSE_MIN_USEC, 2 * c->trigger_pause_usec));
+        at = MAX(now, usec_add(c->trigger_usec, pause));
+        if (e->due_usec[c->index] <= at)
+                return;
+        c->trigger_usec = at;
+        c->trigger_pause_usec = pause;
+        e->due_usec[c->index] = at;
+        engine_arm(e, at);
 }
 
 static double msec(usec_t usec) {
@@ -142,9 +155,6 @@ static void check_run_deliver(CheckRun *finished) {
         check_run_end(run);
         if (log_get_level() >= LOG_DEBUG)
                 check_run_log(run, now);
-        /* All is in order again: what happens next is seen at once. */
-        if (c->planned_usec != c->trigger_usec && outcome_is_success(run->result.outcome))
-                c->trigger_usec = 0;
         if (run->is_void && !outcome_is_success(run->result.outcome)) {
                 e->handler->voided(e->userdata, c->index);
                 next = now;
@@ -152,12 +162,10 @@ static void check_run_deliver(CheckRun *finished) {
                 is_undecided = e->handler->result(e->userdata, c->index, run->serial, &run->result);
                 next = schedule_next(c->config, is_undecided, run->result.retry_after_usec, now);
         }
-        if (c->is_wanted_again) {
-                next = MIN(next, check_trigger_time(c, now));
-                c->trigger_usec = next;
-        }
         e->due_usec[c->index] = next;
         engine_arm(e, next);
+        if (c->is_wanted_again)
+                check_plan_trigger(c);
 }
 
 void engine_drain(Engine *e) {
@@ -196,21 +204,12 @@ Engine *check_engine(Check *check) {
 }
 
 void check_trigger(Check *check) {
-        Engine *e = check->engine;
-        usec_t soonest;
-
         if (check->is_closing)
                 return;
-        if (check->run) {
+        if (check->run)
                 check->is_wanted_again = true;
-                return;
-        }
-        soonest = check_trigger_time(check, engine_now(e));
-        if (e->due_usec[check->index] <= soonest)
-                return;
-        check->trigger_usec = soonest;
-        e->due_usec[check->index] = soonest;
-        engine_arm(e, soonest);
+        else
+                check_plan_trigger(check);
 }
 
 void check_report(Check *check, const Result *result) {

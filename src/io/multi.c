@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -360,7 +361,19 @@ static curl_socket_t socket_opened(void *userdata, curlsocktype purpose _unused_
         return CURL_SOCKET_BAD;
 }
 
+static bool socket_is_dead(int fd) {
+        struct pollfd p = { .fd = fd, .events = POLLRDHUP };
+
+        return poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR);
+}
+
+/* libcurl may find out before us that the peer is gone, when another transfer is to use the
+ * connection: those who watch it must hear of that all the same. */
 static int socket_closed(void *userdata, curl_socket_t fd) {
+        Socket *s = socket_find(userdata, fd);
+
+        if (s && !list_is_empty(&s->watches) && socket_is_dead(fd))
+                socket_closed_by_peer(s);
         socket_forget(userdata, fd);
         fd_close(fd);
         return 0;
