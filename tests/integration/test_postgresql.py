@@ -382,7 +382,8 @@ def test_tls(runner, names, directory, authority):
         while len(seen) < 3:
             result = runner.next()
             seen[result["check"]] = result["reason"]
-        assert seen == {"full": "refused", "require": "refused", "prefer": "refused"}
+        assert set(seen) == {"full", "require", "prefer"}
+        assert set(seen.values()) <= {"refused", "reset"}   # Some of it may still be dying.
 
 
 # -- surroundings ----------------------------------------------------------------------------------
