@@ -243,11 +243,14 @@ class Runner:
         self.patterns = patterns
         self.tally = Tally()
         self.builds = {}
+        self.times = {}         # stage: seconds, in order
 
     def has_build(self, kind):
         if kind not in self.builds:
             say(f"== build/{kind}")
+            before = time.monotonic()
             self.builds[kind] = build(kind)
+            self.times[f"build/{kind}"] = time.monotonic() - before
             if not self.builds[kind]:
                 self.tally.add(f"build-{kind}", "failed", f"see build/logs/build-{kind}.log")
         return self.builds[kind]
@@ -283,7 +286,13 @@ class Runner:
         elif wanted:
             env = {"VITALD_VALGRIND": "1"} if stage.endswith("-valgrind") else {}
             pytest(self.tally, stage, kind, folder, wanted if self.patterns else [], options, env)
-        say(f"   {self.tally.summary()} so far; {stage} took {time.monotonic() - before:.0f} s")
+        self.times[stage] = time.monotonic() - before
+        say(f"   {self.tally.summary()} so far; {stage} took {self.times[stage]:.0f} s")
+
+    def show_times(self):
+        say("Seconds:\n" + "".join(f"    {seconds:6.0f}  {name}\n"
+                                   for name, seconds in self.times.items())
+            + f"    {sum(self.times.values()):6.0f}  in all")
 
 
 def list_names():
@@ -313,6 +322,7 @@ def main():
     for title, lines in (("Skipped", tally.skipped), ("Failed", tally.failed)):
         if lines:
             say(f"{title}:\n" + "".join(f"    {line}\n" for line in lines).rstrip("\n"))
+    runner.show_times()
     say(tally.summary())
     return 1 if tally.failed else 0
 

@@ -80,6 +80,7 @@ def test_a_real_failure_on_the_bus(client, vitald, redis):
     assert check["FirstFailureMessage"] != ""
 
 
+@pytest.mark.valgrind
 def test_run_and_reload(client, vitald):
     runs = client.get(CACHE, I_CHECK, "NRuns")
     answer = client.call(CACHE, I_CHECK, "Run")
@@ -125,6 +126,7 @@ def test_run_while_a_reload_takes_the_check_away(client, vitald, redis):
         redis.thaw()
 
 
+@pytest.mark.valgrind
 def test_drain_and_override_reach_the_probes(client, vitald):
     client.call(ORDERS, I_SERVICE, "Drain", GLib.Variant("(ts)", (FOR_EVER, "kernel update")))
     assert vitald.ready().status == 503
@@ -226,6 +228,7 @@ def test_fault_12_name_taken(vitald, make_vitald, redis, bus):
     assert bus.get(CACHE, I_CHECK, "State") == "healthy"
 
 
+@pytest.mark.valgrind
 def test_fault_58_calls_wait_while_the_bus_goes(vitald, bus, redis):
     redis.freeze()
     try:

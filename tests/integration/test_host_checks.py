@@ -31,6 +31,7 @@ def run(directory):
 
 # -- disk ------------------------------------------------------------------------------------------
 
+@pytest.mark.valgrind
 def test_disk_has_room(run):
     result = run("disk", "Path=/\nMinFree=1\nMinFreeInodes=1\n")
     assert_result(result, "pass", "", "free")
@@ -148,6 +149,7 @@ def mount_fuse(place):
 
 # -- memory ----------------------------------------------------------------------------------------
 
+@pytest.mark.valgrind
 def test_memory(run):
     result = run("memory", "MinAvailable=1M\n")
     assert_result(result, "pass", "", "available")

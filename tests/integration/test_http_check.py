@@ -19,6 +19,7 @@ def first(runner, text, within=10):
 
 # -- healthy --------------------------------------------------------------------------------------
 
+@pytest.mark.valgrind
 def test_request_and_held_connection(runner, http_server):
     runner.credential("key", "c4n4ry")
     result = first(runner, http(http_server.url("/live?a=b"), "Header=X-Probe: vitald",
@@ -114,6 +115,7 @@ def test_fault_14_no_route(runner):
          "10.0.0.1:80: Network is unreachable")
 
 
+@pytest.mark.valgrind
 def test_fault_15_reset_in_the_reply(runner, http_server):
     http_server.reply = Reply(body=b"x" * 100, content_length=5000, give_up="reset")
     result = first(runner, http(http_server.url()))
@@ -158,6 +160,7 @@ def test_fault_18_one_byte_per_second(runner, http_server):
     assert 0.55 < time.monotonic() - begin < 2 * SLOWNESS
 
 
+@pytest.mark.valgrind
 def test_hanging_server(runner, http_server):
     http_server.reply = HANG
     result = first(runner, http(http_server.url(), timeout="300ms"))

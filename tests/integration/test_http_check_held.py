@@ -19,6 +19,7 @@ def first(runner, text, within=10):
 
 # -- held connections -----------------------------------------------------------------------------
 
+@pytest.mark.valgrind
 def test_crash_is_seen_at_once(runner):
     with HttpServer() as server:
         assert_result(first(runner, http(server.url(), "RetryInterval=10ms")), "pass", "")

@@ -23,6 +23,7 @@ def tls_server(certificate, **options):
     return HttpServer(tls=certificate.server_context(**options))
 
 
+@pytest.mark.valgrind
 def test_tls(runner, authority):
     with tls_server(authority.issue()) as server:
         result = first(runner, http(server.url(), f"CACertificate={authority.ca}"))
@@ -115,6 +116,7 @@ def named(server, path="/"):
     return f"http://web.test:{server.port}{path}"
 
 
+@pytest.mark.valgrind
 def test_host_name(runner, names, http_server):
     """The first address refuses, the second answers; the request still names the host."""
     names.records = {"web.test": [("A", "127.0.0.9"), ("A", "127.0.0.1")]}
@@ -152,6 +154,7 @@ def test_fault_25_name_servers_say_no(runner, names, http_server, mode, reason):
     assert_result(first(runner, http(named(http_server))), "fail", reason, "web.test")
 
 
+@pytest.mark.valgrind
 def test_fault_25_silent_name_server(runner, names, http_server):
     """The check without a name is never late, and the program ends at once."""
     names.mode = BLACK_HOLE

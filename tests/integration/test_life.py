@@ -67,7 +67,7 @@ def test_fault_7_storm_of_reloads(vitald, http_server):
     assert reloads(vitald) - n <= seconds / 0.5 + 2
     assert vitald.get("/health/ready").status == 200
     assert http_server.connections == connections       # Held throughout.
-    assert vitald.open_fds() == fds
+    eventually(lambda: vitald.open_fds() == fds)
     assert vitald.memory_kib() < memory + 1024 * SLOWNESS
     stop(vitald)
 

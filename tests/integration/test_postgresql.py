@@ -50,6 +50,7 @@ def health(postgres, **parts):
 
 # -- healthy ---------------------------------------------------------------------------------------
 
+@pytest.mark.valgrind
 def test_held_connection(runner, postgres):
     runner.credential("orders-db", "secret\n")
     result = first(runner, postgresql(health(postgres), "PasswordCredential=orders-db"))
@@ -240,6 +241,7 @@ def test_fault_14_no_route(runner):
     assert_result(result, "fail", "unreachable", "10.0.0.1:5432: Network is unreachable")
 
 
+@pytest.mark.valgrind
 def test_frozen_server(runner, postgres):
     """With a held connection and without one."""
     text = postgresql(postgres.connection_string, timeout="300ms")
@@ -251,6 +253,7 @@ def test_frozen_server(runner, postgres):
     eventually(lambda: runner.run("it")["pass"] == 1)
 
 
+@pytest.mark.valgrind
 def test_crash_is_seen_at_once(runner, postgres):
     text = postgresql(postgres.connection_string, "RetryInterval=10ms")
     assert_result(first(runner, text), "pass", "")
@@ -320,6 +323,7 @@ def named(postgres, more=""):
     return f"host=db.test port={postgres.port} user=postgres dbname=orders {more}"
 
 
+@pytest.mark.valgrind
 def test_host_name(runner, names, calm):
     """The first address refuses, the second answers."""
     names.records = {"db.test": [("A", "127.0.0.9"), ("A", "127.0.0.1")]}
@@ -350,6 +354,7 @@ def test_silent_address_is_passed_over_next_time(runner, names, calm):
 
 # -- TLS -------------------------------------------------------------------------------------------
 
+@pytest.mark.valgrind
 def test_tls(runner, names, directory, authority):
     names.records = {"db.test": [("A", "127.0.0.1")], "other.test": [("A", "127.0.0.1")]}
     runner.wrap = names.wrap

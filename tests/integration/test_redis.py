@@ -46,6 +46,7 @@ def test_name_and_default_port(run, directory):
     assert_result(run("localhost:1"), "fail", "refused", "localhost:1", "Connection refused")
 
 
+@pytest.mark.valgrind
 def test_holds_one_connection_for_all_runs(redis, directory):
     with CheckRunner(directory, check(redis.address)) as runner:
         runner.next()
@@ -132,6 +133,7 @@ def test_database(redis, run):
 
 # -- what the server says of itself ----------------------------------------------------------------
 
+@pytest.mark.valgrind
 def test_fault_30_loading(directory, run):
     with Redis(directory / "redis") as redis:
         redis.command("DEBUG", "POPULATE", "100000", "key", "500")
@@ -334,6 +336,7 @@ def test_hangs_and_comes_back(redis, directory):
         runner.next_that(outcome="pass")
 
 
+@pytest.mark.valgrind
 def test_fault_28_a_held_connection_that_fails_is_tried_once_more(directory):
     """The first PING of each connection is answered, the second one closes it."""
     def script(connection):

@@ -35,6 +35,7 @@ def test_connects(redis, run):
         assert result["latency_ms"] < 1000
 
 
+@pytest.mark.valgrind
 def test_talks_with_a_real_server(redis, run):
     talk = "Send=PING\\r\\n\nExpect="
     assert_result(run(redis.address, talk + "+PONG\\r\\n\n"), "pass", "")
@@ -85,6 +86,7 @@ def test_fault_14_refused(run):
     assert_result(run(refused_address()), "fail", "refused", "Connection refused")
 
 
+@pytest.mark.valgrind
 def test_fault_15_reset(run):
     def script(connection):
         connection.sendall(b"22")
@@ -169,6 +171,7 @@ def test_fault_25_last_good_address(directory):
     assert_result(result, "pass", "", "last known address", "SERVFAIL")
 
 
+@pytest.mark.valgrind
 def test_fault_25_black_hole(directory):
     with DnsServer(directory) as dns:
         with CheckRunner(directory, check("db.test:1"), wrap=dns.wrap) as runner:
