@@ -263,7 +263,8 @@ def test_crash_is_seen_at_once(runner, postgres):
         begin = time.monotonic()
         postgres.kill9()
         result = runner.next()
-        assert_result(result, "fail", "refused")
+        assert result["outcome"] == "fail", result
+        assert result["reason"] in ("refused", "reset"), result     # Some may still be dying.
         delays.append(result["seen"] - begin)
         postgres.start()
         assert runner.run("it")["pass"] == 1
