@@ -3,84 +3,22 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <openssl/x509_vfy.h>
 #include <stdio.h>
 
 #include "base/text.h"
+#include "check/tls-verdict.h"
 
 /* A server may ask for a pause, but not for ever. */
 #define RETRY_AFTER_MAX_USEC USEC_PER_HOUR
 
-/* X509_V_ERR_* of OpenSSL, whose numbers do not change. */
-enum {
-        VERIFY_UNSPECIFIED = 1,
-        VERIFY_NOT_YET_VALID = 9,
-        VERIFY_EXPIRED = 10,
-        VERIFY_SELF_SIGNED = 18,
-        VERIFY_SELF_SIGNED_CHAIN = 19,
-        VERIFY_ISSUER_UNKNOWN_LOCALLY = 20,
-        VERIFY_UNVERIFIED_LEAF = 21,
-        VERIFY_ISSUER_UNKNOWN = 2,
-        VERIFY_REVOKED = 23,
-        VERIFY_PURPOSE = 26,
-        VERIFY_HOST_MISMATCH = 62,
-        VERIFY_ADDRESS_MISMATCH = 64,
-        VERIFY_KEY_TOO_SMALL = 66,
-        VERIFY_CA_KEY_TOO_SMALL = 67,
-        VERIFY_DIGEST_TOO_WEAK = 68,
-};
-
-static const struct {
-        long verify;
-        const char *detail;
-} verify_details[] = {
-        { VERIFY_NOT_YET_VALID, "not-yet-valid" },
-        { VERIFY_EXPIRED, "expired" },
-        { VERIFY_SELF_SIGNED, "self-signed" },
-        { VERIFY_SELF_SIGNED_CHAIN, "untrusted" },
-        { VERIFY_ISSUER_UNKNOWN_LOCALLY, "untrusted" },
-        { VERIFY_UNVERIFIED_LEAF, "untrusted" },
-        { VERIFY_ISSUER_UNKNOWN, "untrusted" },
-        { VERIFY_REVOKED, "revoked" },
-        { VERIFY_PURPOSE, "purpose" },
-        { VERIFY_HOST_MISMATCH, "name" },
-        { VERIFY_ADDRESS_MISMATCH, "name" },
-        { VERIFY_KEY_TOO_SMALL, "weak" },
-        { VERIFY_CA_KEY_TOO_SMALL, "weak" },
-        { VERIFY_DIGEST_TOO_WEAK, "weak" },
-};
-
-/* What OpenSSL says during a handshake, as libcurl passes it on. */
-static const struct {
-        const char *words, *detail;
-} handshake_details[] = {
-        { "wrong version number", "plaintext" },
-        { "packet length too long", "plaintext" },
-        { "http request", "plaintext" },
-        { "protocol version", "version" },
-        { "unsupported protocol", "version" },
-        { "certificate required", "client-certificate" },
-        { "bad certificate", "client-certificate" },
-        { "certificate unknown", "client-certificate" },
-        { "unknown ca", "client-certificate" },
-        { "key too small", "weak" },
-        { "dh key too small", "weak" },
-        { "unrecognized name", "name" },
-        { "subject name", "name" },
-};
-
 static const char *verify_detail(const HttpReply *reply) {
-        for (size_t i = 0; i < ELEMENTSOF(verify_details); i++)
-                if (verify_details[i].verify == reply->verify)
-                        return verify_details[i].detail;
-        /* libcurl compares the name by itself, and leaves the verdict on the chain as it was. */
-        return reply->verify <= VERIFY_UNSPECIFIED ? "name" : "certificate";
-}
+        const char *detail = tls_verify_detail(reply->verify);
 
-static const char *handshake_detail(const HttpReply *reply) {
-        for (size_t i = 0; i < ELEMENTSOF(handshake_details); i++)
-                if (strcasestr(reply->text, handshake_details[i].words))
-                        return handshake_details[i].detail;
-        return NULL;
+        if (detail)
+                return detail;
+        /* libcurl compares the name by itself, and leaves the verdict on the chain as it was. */
+        return reply->verify <= X509_V_ERR_UNSPECIFIED ? "name" : "certificate";
 }
 
 /* libcurl's words, or its general ones. */
@@ -98,7 +36,7 @@ static uint64_t reply_bytes(const HttpReply *reply) {
 static void judge_tls(const HttpSettings *s _unused_, const HttpReply *reply, Result *ret) {
         const char *detail = reply->code == CURLE_PEER_FAILED_VERIFICATION
                                      ? verify_detail(reply)
-                                     : handshake_detail(reply);
+                                     : tls_handshake_detail(reply->text);
 
         result_fail(ret, REASON_TLS, "%s", reply_text(reply));
         result_set_detail(ret, detail ? detail : "handshake");
@@ -116,7 +54,7 @@ static void judge_connect(const HttpSettings *s, const HttpReply *reply, Result 
 
 /* The connection broke while it was in use. */
 static void judge_broken(const HttpSettings *s, const HttpReply *reply, Result *ret) {
-        if (s->is_tls && handshake_detail(reply))
+        if (s->is_tls && tls_handshake_detail(reply->text))
                 judge_tls(s, reply, ret);
         else if (reply->error == ECONNRESET || reply->error == EPIPE || reply->error == ENOTCONN)
                 result_fail(ret, REASON_RESET, "Connection reset after %" PRIu64 " bytes",

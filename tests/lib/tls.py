@@ -23,6 +23,8 @@ unique_subject = no
 commonName = supplied
 """
 
+EC_KEY = ("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
+
 
 @dataclasses.dataclass
 class Certificate:
@@ -56,17 +58,29 @@ class Authority:
                 "-keyout", self.key, "-out", self.ca)
 
     def issue(self, name="server", names=("DNS:localhost", "IP:127.0.0.1", "IP:::1"),
-              starts=-1, ends=7):
+              starts=-1, ends=7, key_options=EC_KEY):
         """starts and ends are days from now: ends=-1 has expired, starts=1 is not yet valid."""
         key, request, pem, extensions = (self.directory / f"{name}.{suffix}"
                                          for suffix in ("key", "csr", "pem", "ext"))
         extensions.write_text(f"subjectAltName={','.join(names)}\nbasicConstraints=CA:false\n")
-        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                "-subj", f"/CN={name}", "-keyout", key, "-out", request)
+        openssl("req", "-newkey", *key_options, "-nodes", "-subj", f"/CN={name}", "-keyout", key,
+                "-out", request)
         openssl("ca", "-batch", "-notext", "-config", self.configuration, "-cert", self.ca,
                 "-keyfile", self.key, "-in", request, "-out", pem, "-extfile", extensions,
                 "-startdate", date(starts), "-enddate", date(ends))
         return Certificate(pem, key, self.ca)
+
+    def revoke(self, certificate):
+        openssl("ca", "-batch", "-config", self.configuration, "-cert", self.ca, "-keyfile",
+                self.key, "-revoke", certificate.certificate)
+
+    def revocation_list(self, ends=1):
+        """The path of a list that is valid for so many days."""
+        path = self.directory / "revoked.pem"
+        openssl("ca", "-batch", "-config", self.configuration, "-cert", self.ca, "-keyfile",
+                self.key, "-gencrl", "-crl_lastupdate", date(-9), "-crl_nextupdate", date(ends),
+                "-out", path)
+        return path
 
     def self_signed(self, name="selfsigned"):
         key, pem = self.directory / f"{name}.key", self.directory / f"{name}.pem"
