@@ -27,6 +27,9 @@
                 MACRO_PASTE(_pick_a, n)                                                         \
                 op MACRO_PASTE(_pick_b, n) ? MACRO_PASTE(_pick_a, n) : MACRO_PASTE(_pick_b, n); \
         })
+/* sys/param.h, which other headers bring in, has its own. */
+#undef MIN
+#undef MAX
 #define MIN(a, b) MACRO_PICK(a, <, b, __COUNTER__)
 #define MAX(a, b) MACRO_PICK(a, >, b, __COUNTER__)
 

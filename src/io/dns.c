@@ -2,6 +2,7 @@
 #include "io/dns.h"
 
 #include <ares.h>
+#include <arpa/nameser.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -32,10 +33,18 @@ typedef struct Lookup {
         usec_t began_usec; /* CLOCK_MONOTONIC */
 } Lookup;
 
+typedef struct Query {
+        Dns *dns; /* borrowed */
+        DnsMessageHandler handler;
+        void *userdata;
+        usec_t began_usec; /* CLOCK_MONOTONIC */
+} Query;
+
 struct Dns {
         sd_event *event;        /* owned reference */
         sd_event_source *timer; /* owned: the next timeout of c-ares */
         char *resolv_conf;      /* owned */
+        char *server;           /* owned; NULL: those of resolv.conf */
         uint16_t port;
         struct stat conf_seen;
         ares_channel channel; /* owned */
@@ -141,14 +150,12 @@ static void on_socket_state(void *userdata, ares_socket_t fd, int readable, int 
 
 /* c-ares says "refused" when all servers answered SERVFAIL, and "timeout" when a refusal was
  * followed by silence. */
-static ResolveStatus lookup_status(const Lookup *l, int ares_status) {
+static ResolveStatus dns_status(const Dns *d, usec_t began_usec, int ares_status) {
         ResolveStatus s = status_from_ares(ares_status);
-        const Dns *d = l->dns;
 
-        if (s == RESOLVE_UNREACHABLE && d->heard_usec >= l->began_usec)
+        if (s == RESOLVE_UNREACHABLE && d->heard_usec >= began_usec)
                 return RESOLVE_SERVER_FAILED;
-        if (s == RESOLVE_TIMEOUT && d->heard_usec < l->began_usec &&
-            d->refused_usec >= l->began_usec)
+        if (s == RESOLVE_TIMEOUT && d->heard_usec < began_usec && d->refused_usec >= began_usec)
                 return RESOLVE_UNREACHABLE;
         return s;
 }
@@ -217,7 +224,8 @@ static void on_lookup(void *userdata, int status, int timeouts _unused_,
                       struct ares_addrinfo *info) {
         IpAddress addresses[RESOLVER_ADDRESSES_MAX];
         Lookup *l = userdata;
-        DnsAnswer a = { .status = lookup_status(l, status), .addresses = addresses };
+        DnsAnswer a = { .status = dns_status(l->dns, l->began_usec, status),
+                        .addresses = addresses };
 
         if (status == ARES_EDESTRUCTION && !l->dns->is_closing) {
                 list_append(&l->dns->orphans, &l->link);
@@ -255,6 +263,29 @@ int dns_lookup(Dns *d, const char *host, DnsHandler handler, void *userdata) {
         return 0;
 }
 
+/* -- queries ----------------------------------------------------------------------------------- */
+
+static void on_query(void *userdata, int status, int timeouts _unused_, unsigned char *message,
+                     int n) {
+        Query *q = userdata;
+
+        if (!q->dns->is_closing)
+                q->handler(q->userdata, dns_status(q->dns, q->began_usec, status), message,
+                           (size_t) MAX(n, 0));
+        free(q);
+}
+
+int dns_query(Dns *d, const char *name, int type, DnsMessageHandler handler, void *userdata) {
+        Query *q = malloc(sizeof(*q));
+
+        if (!q)
+                return -ENOMEM;
+        *q = (Query){ d, handler, userdata, clock_usec(CLOCK_MONOTONIC) };
+        ares_query(d->channel, name, ns_c_in, type, on_query, q);
+        dns_arm_timer(d);
+        return 0;
+}
+
 /* -- life -------------------------------------------------------------------------------------- */
 
 static int dns_open_channel(Dns *d, ares_channel *ret) {
@@ -277,6 +308,11 @@ static int dns_open_channel(Dns *d, ares_channel *ret) {
         if (d->port)
                 mask |= ARES_OPT_UDP_PORT | ARES_OPT_TCP_PORT;
         k = ares_init_options(ret, &o, mask);
+        if (k == ARES_SUCCESS && d->server) {
+                k = ares_set_servers_ports_csv(*ret, d->server);
+                if (k != ARES_SUCCESS)
+                        ares_destroy(*ret);
+        }
         return k == ARES_SUCCESS ? 0 : k == ARES_ENOMEM ? -ENOMEM : -EIO;
 }
 
@@ -317,7 +353,8 @@ int dns_new(sd_event *event, const ResolverOptions *options, Dns **ret) {
         d->event = sd_event_ref(event);
         d->port = options ? options->port : 0;
         d->resolv_conf = strdup(conf ? conf : RESOLV_CONF);
-        if (!d->resolv_conf)
+        d->server = options && options->server ? strdup(options->server) : NULL;
+        if (!d->resolv_conf || (options && options->server && !d->server))
                 return -ENOMEM;
         if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS)
                 return -ENOMEM;
@@ -350,6 +387,7 @@ Dns *dns_free(Dns *d) {
         sd_event_source_disable_unref(d->timer);
         sd_event_unref(d->event);
         free(d->resolv_conf);
+        free(d->server);
         free(d);
         return NULL;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* c-ares on the event loop: the lower half of the resolver, used by it alone. Knows no cache, no
- * bounds and no deadlines. */
+/* c-ares on the event loop: the lower half of the resolver, and questions to name servers as such.
+ * Knows no cache, no bounds and no deadlines. */
 
 #include <systemd/sd-event.h>
 
@@ -30,6 +30,15 @@ DEFINE_CLEANUP(Dns *, dns_free);
 
 /* host is borrowed until the handler is called. A lookup cannot be dropped and ends by itself. */
 int dns_lookup(Dns *d, const char *host, DnsHandler handler, void *userdata);
+
+/* RESOLVE_OK: the name servers' whole message, valid during the call only, with at least one record
+ * as answer. RESOLVE_NO_ADDRESS: there is none. Same rules as DnsHandler. */
+typedef void (*DnsMessageHandler)(void *userdata, ResolveStatus status, const void *message,
+                                  size_t n);
+
+/* Asks the name servers alone, for records of this type (ns_t_mx of arpa/nameser.h) of the name as
+ * it stands. -ENOMEM. */
+int dns_query(Dns *d, const char *name, int type, DnsMessageHandler handler, void *userdata);
 
 /* Takes resolv.conf up if it is another one than last time; lookups under way are asked again. */
 void dns_check_conf(Dns *d);

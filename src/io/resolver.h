@@ -55,7 +55,8 @@ typedef void (*ResolverHandler)(void *userdata, const ResolverAnswer *answer);
 
 typedef struct ResolverOptions {
         const char *resolv_conf; /* borrowed; NULL: /etc/resolv.conf */
-        uint16_t port;           /* of all name servers; 0: 53 */
+        const char *server; /* borrowed; ADDRESS:PORT instead of those of resolv.conf, or NULL */
+        uint16_t port;      /* of all name servers; 0: 53 */
 } ResolverOptions;
 
 /* options may be NULL. */
