@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "check/driver.h"
+#include "check/http-transfer.h"
 #include "check/http-verdict.h"
 #include "check/resolve-verdict.h"
 #include "io/multi.h"
@@ -25,9 +26,6 @@
 
 /* Runs that a connection which ended may be worth, see instance_look_again(). */
 #define LOOKS_MAX 3
-
-#define CA_CACHE_SEC       300L /* how soon a changed CACertificate= is seen */
-#define RECEIVE_BUFFER_MAX 16384L
 
 typedef struct HttpShared {
         Multi *multi; /* owned */
@@ -56,44 +54,16 @@ typedef struct HttpRun {
 
 /* -- the handle -------------------------------------------------------------------------------- */
 
-static void header_list_free(struct curl_slist *l) {
-        for (struct curl_slist *i = l; i; i = i->next)
-                explicit_bzero(i->data, strlen(i->data));
-        curl_slist_free_all(l);
-}
-
-static int header_list_append(struct curl_slist **l, const char *header) {
-        struct curl_slist *longer = curl_slist_append(*l, header);
-
-        if (!longer)
-                return -ENOMEM;
-        *l = longer;
-        return 0;
-}
-
-static int header_list_append_secret(struct curl_slist **l, const HeaderCredential *h) {
-        char *text;
-        int r;
-
-        r = asprintf(&text, "%s: %s", h->header, h->credential.secret);
-        if (r < 0)
-                return -ENOMEM;
-        r = header_list_append(l, text);
-        explicit_bzero(text, strlen(text));
-        free(text);
-        return r;
-}
-
 static int header_list_make(const HttpSettings *s, struct curl_slist **ret) {
         int r;
 
         STRV_FOREACH(header, s->headers) {
-                r = header_list_append(ret, *header);
+                r = http_headers_append(ret, *header);
                 if (r < 0)
                         return r;
         }
         for (size_t i = 0; i < s->header_credentials.n; i++) {
-                r = header_list_append_secret(ret, &s->header_credentials.items[i]);
+                r = http_headers_append_secret(ret, &s->header_credentials.items[i]);
                 if (r < 0)
                         return r;
         }
@@ -131,64 +101,27 @@ static int on_connected(void *userdata, char *peer _unused_, char *local _unused
         return CURL_PREREQFUNC_OK;
 }
 
-/* What is the same for all checks: nothing of the environment, nothing but this one request. */
-static bool easy_set_common(CURL *easy) {
-        static const struct {
-                CURLoption option;
-                long value;
-        } longs[] = {
-                { CURLOPT_FOLLOWLOCATION, 0 },
-                { CURLOPT_NETRC, CURL_NETRC_IGNORED },
-                { CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1 },
-                { CURLOPT_HTTP09_ALLOWED, 0 },
-                { CURLOPT_DNS_CACHE_TIMEOUT, -1 },
-                { CURLOPT_SSL_VERIFYPEER, 1 },
-                { CURLOPT_SSL_VERIFYHOST, 2 },
-                { CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2 },
-                { CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SEC },
-                { CURLOPT_BUFFERSIZE, RECEIVE_BUFFER_MAX },
-        };
-        /* A directory of authorities would keep libcurl from holding on to those of the file, and
-         * reading that anew takes ten milliseconds. */
-        bool ok = curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK &&
-                  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-                  curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
-                  curl_easy_setopt(easy, CURLOPT_USERAGENT, "vitald/" PACKAGE_VERSION) == CURLE_OK;
-
-        for (size_t i = 0; i < ELEMENTSOF(longs); i++)
-                ok = ok && curl_easy_setopt(easy, longs[i].option, longs[i].value) == CURLE_OK;
-        ok = ok && curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head) == CURLE_OK;
-        ok = ok && curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK;
-        return ok && curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected) == CURLE_OK;
+static bool easy_set_functions(CURL *easy) {
+        return http_set_common(easy) &&
+               curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) == CURLE_OK &&
+               curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head) == CURLE_OK &&
+               curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
+               curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected) == CURLE_OK;
 }
 
 static bool easy_set_settings(CURL *easy, const HttpSettings *s, struct curl_slist *headers) {
-        const char *key = s->client_key ? s->client_key : s->client_certificate;
-        const struct {
-                CURLoption option;
-                const char *value;
-        } texts[] = {
-                { CURLOPT_URL, s->url },
-                { CURLOPT_UNIX_SOCKET_PATH, s->unix_socket },
-                { CURLOPT_CAINFO, s->ca_certificate },
-                { CURLOPT_SSLCERT, s->client_certificate },
-                { CURLOPT_SSLKEY, s->client_key_credential.secret ? NULL : key },
+        const HttpTls tls = {
+                .ca_certificate = s->ca_certificate,
+                .client_certificate = s->client_certificate,
+                .client_key = s->client_key,
+                .client_key_text = s->client_key_credential.secret,
         };
-        bool ok = true;
+        bool ok =
+                curl_easy_setopt(easy, CURLOPT_URL, s->url) == CURLE_OK && http_set_tls(easy, &tls);
 
-        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
-                if (texts[i].value)
-                        ok = ok &&
-                             curl_easy_setopt(easy, texts[i].option, texts[i].value) == CURLE_OK;
-        if (s->client_key_credential.secret) {
-                struct curl_blob blob = {
-                        .data = s->client_key_credential.secret,
-                        .len = strlen(s->client_key_credential.secret),
-                        .flags = CURL_BLOB_NOCOPY,
-                };
-
-                ok = ok && curl_easy_setopt(easy, CURLOPT_SSLKEY_BLOB, &blob) == CURLE_OK;
-        }
+        if (s->unix_socket)
+                ok = ok &&
+                     curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, s->unix_socket) == CURLE_OK;
         ok = ok && curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) == CURLE_OK;
         return ok && curl_easy_setopt(easy, CURLOPT_NOBODY,
                                       (long) (s->method == HTTP_METHOD_HEAD)) == CURLE_OK;
@@ -220,7 +153,7 @@ static void http_close(Check *check) {
 
         peer_watch_drop(&i->watch);
         curl_easy_cleanup(i->easy);
-        header_list_free(i->headers);
+        http_headers_free(i->headers);
         curl_slist_free_all(i->resolve);
         memset(i, 0, sizeof(*i));
 }
@@ -234,7 +167,7 @@ static int http_open(Check *check) {
         i->closes_after_usec = USEC_INFINITY;
         i->easy = curl_easy_init();
         r = i->easy ? header_list_make(s, &i->headers) : -ENOMEM;
-        if (r >= 0 && (!easy_set_common(i->easy) || !easy_set_settings(i->easy, s, i->headers)))
+        if (r >= 0 && (!easy_set_functions(i->easy) || !easy_set_settings(i->easy, s, i->headers)))
                 r = -ENOMEM;
         if (r < 0)
                 http_close(check);
@@ -284,34 +217,6 @@ static void run_finish(CheckRun *run, Result *result) {
         check_run_finish(run, result);
 }
 
-/* libcurl keeps the errno of earlier transfers: it counts only where the text says that a system
- * call failed. */
-static int reply_errno(const HttpRun *r, CURLcode code, long os_errno) {
-        const char *number = strstr(r->text, " errno ");
-
-        if (r->transfer.socket_error)
-                return r->transfer.socket_error;
-        if (code == CURLE_COULDNT_CONNECT || strstr(r->text, " failure: "))
-                return (int) os_errno;
-        return number ? atoi(number + strlen(" errno ")) : 0;
-}
-
-static void reply_complete(HttpRun *r, CURL *easy, CURLcode code) {
-        HttpReply *reply = &r->reply;
-        curl_off_t retry_after_sec = 0;
-        long os_errno = 0;
-
-        reply->code = code;
-        (void) curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &reply->status);
-        (void) curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &reply->verify);
-        (void) curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_errno);
-        (void) curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_sec);
-        if (retry_after_sec > 0)
-                reply->retry_after_usec = usec_mul(USEC_PER_SEC, (uint64_t) retry_after_sec);
-        reply->text = r->text;
-        reply->error = reply_errno(r, code, os_errno);
-}
-
 /* Starts the request, or its second attempt on a new connection. */
 static int run_request(CheckRun *run, TransferHandler done) {
         HttpRun *r = check_run_data(run);
@@ -344,36 +249,15 @@ static void on_transfer_done(void *userdata, CURLcode code) {
         }
         peer_watch_drop(&i->watch);
         (void) multi_watch(&r->transfer, &i->watch, on_peer_closed, i);
-        reply_complete(r, i->easy, code);
+        http_reply_complete(&r->reply, &r->transfer, code, r->text);
         http_judge(check_run_settings(run), &r->reply, &result);
         run_finish(run, &result);
-}
-
-/* "HOST:PORT:ADDRESS,ADDRESS": libcurl takes the addresses as its own finding. */
-static int instance_set_addresses(HttpInstance *i, const Address *server,
-                                  const ResolverAnswer *answer) {
-        _cleanup_strbuf_ StrBuf b = {};
-        char ip[IP_TEXT_MAX];
-
-        strbuf_printf(&b, "%s:%u:", server->name, (unsigned) server->port);
-        for (size_t n = 0; n < answer->n_addresses; n++)
-                strbuf_printf(&b, "%s%s", n > 0 ? "," : "", ip_format(ip, &answer->addresses[n]));
-        if (b.failed)
-                return -ENOMEM;
-        if (!i->resolve || !str_equal(i->resolve->data, b.text)) {
-                (void) curl_easy_setopt(i->easy, CURLOPT_RESOLVE, NULL);
-                curl_slist_free_all(i->resolve);
-                i->resolve = curl_slist_append(NULL, b.text);
-        }
-        /* Each time: libcurl looks at the list once. */
-        if (!i->resolve || curl_easy_setopt(i->easy, CURLOPT_RESOLVE, i->resolve) != CURLE_OK)
-                return -ENOMEM;
-        return 0;
 }
 
 static void on_resolved(void *userdata, const ResolverAnswer *answer) {
         CheckRun *run = userdata;
         HttpRun *r = check_run_data(run);
+        HttpInstance *i = check_run_instance(run);
         const HttpSettings *s = check_run_settings(run);
         Result result;
         int error;
@@ -386,7 +270,7 @@ static void on_resolved(void *userdata, const ResolverAnswer *answer) {
         }
         r->is_stale = answer->is_stale;
         r->why_stale = answer->status;
-        error = instance_set_addresses(check_run_instance(run), &s->server, answer);
+        error = http_set_addresses(i->easy, &i->resolve, &s->server, answer);
         if (error >= 0)
                 error = run_request(run, on_transfer_done);
         if (error >= 0)
