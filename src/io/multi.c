@@ -393,6 +393,9 @@ static int multi_ensure(Multi *m) {
         (void) curl_multi_setopt(curl, CURLMOPT_SOCKETDATA, m);
         (void) curl_multi_setopt(curl, CURLMOPT_TIMERFUNCTION, timer_wanted);
         (void) curl_multi_setopt(curl, CURLMOPT_TIMERDATA, m);
+        /* A connection serves one transfer at a time, by HTTP/2 too: one that hangs must not be the
+         * others' fault. */
+        (void) curl_multi_setopt(curl, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
         (void) curl_multi_setopt(curl, CURLMOPT_MAXCONNECTS, (long) m->connections_max);
         m->curl = curl;
         return 0;
