@@ -22,6 +22,8 @@ TYPE = {"key": "Type", "kind": "other", "flags": "required", "default": "-", "mi
 # Of systemd and of others, not ours.
 FOREIGN = {"ListenStream", "LoadCredential", "LoadCredentialEncrypted", "PrivateTmp", "HttpCode",
            "RuntimeDirectory", "SupplementaryGroups", "WatchdogSec", "FileDescriptorName",
+           "AmbientCapabilities", "CapabilityBoundingSet", "SystemCallFilter",
+           "MemoryMax", "PrivateDevices", "ProtectProc", "TasksMax",
            "ExecStart", "TimeoutStartSec", "Restart", "BindsTo", "After", "Key"}
 
 
