@@ -155,10 +155,19 @@ static const Option disk_options[] = {
         },
 };
 
+static const CheckValue disk_values[] = {
+        { "free", "bytes" },
+        { "total", "bytes" },
+        { "free_inodes", "" },
+        { "total_inodes", "" },
+        {},
+};
+
 const CheckDriver disk_driver = {
         .type = {
                 .name = "disk",
                 .timeout_usec = 2 * USEC_PER_SEC,
+                .values = disk_values,
                 .schema = SCHEMA(disk_options),
                 .settings_size = sizeof(DiskSettings),
                 .describe = disk_describe,

@@ -86,10 +86,17 @@ static const Option memory_options[] = {
         },
 };
 
+static const CheckValue memory_values[] = {
+        { "available", "bytes" },
+        { "total", "bytes" },
+        {},
+};
+
 const CheckDriver memory_driver = {
         .type = {
                 .name = "memory",
                 .timeout_usec = USEC_PER_SEC,
+                .values = memory_values,
                 .schema = SCHEMA(memory_options),
                 .settings_size = sizeof(MemorySettings),
                 .describe = memory_describe,

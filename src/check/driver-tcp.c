@@ -202,10 +202,13 @@ static const CheckScheme tcp_schemes[] = {
         {},
 };
 
+static const CheckValue tcp_values[] = { {} };
+
 const CheckDriver tcp_driver = {
         .type = {
                 .name = "tcp",
                 .timeout_usec = USEC_PER_SEC,
+                .values = tcp_values,
                 .schemes = tcp_schemes,
                 .schema = SCHEMA(tcp_options),
                 .settings_size = sizeof(TcpSettings),

@@ -91,6 +91,10 @@ static int apply_assignment(const SectionApply *a, const Assignment *s) {
                 return 0;
         }
         assert(t->schema->n <= SCHEMA_OPTIONS_MAX);
+        if (a->is_for_all && o->flags & OPTION_OWN) {
+                apply_fault(a, s->file, s->line, s->key, "stands in the check that it is for");
+                return 0;
+        }
         set = &t->set[o - t->schema->options];
         if (*set && *s->value && !o->type->is_list && (*set)->file == s->file) {
                 snprintf(why, sizeof(why), "set twice in this file, first in line %u",

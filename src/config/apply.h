@@ -21,6 +21,7 @@ typedef struct SectionApply {
         const Section *section;
         SettingsTarget *targets; /* borrowed; searched in this order */
         size_t n_targets;
+        bool is_for_all;          /* [Defaults]: OPTION_OWN is a fault */
         bool takes_any_key;       /* unknown keys are no fault: their table could not be had */
         Diagnostics *diagnostics; /* NULL: the faults are listed elsewhere */
 } SectionApply;

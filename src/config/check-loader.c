@@ -104,7 +104,12 @@ static int check_apply(CheckLoad *l, const Section *defaults) {
 
         if (defaults) {
                 SettingsTarget target = { &check_schema, l->check, {} };
-                SectionApply apply = { .section = defaults, .targets = &target, .n_targets = 1 };
+                SectionApply apply = {
+                        .section = defaults,
+                        .targets = &target,
+                        .n_targets = 1,
+                        .is_for_all = true,
+                };
 
                 r = section_apply(&apply);
                 if (r < 0)
@@ -140,6 +145,58 @@ static void check_derive(CheckLoad *l) {
                          timespan_format(span, shortest));
                 section_fault(&l->apply, "MaxAge", why);
         }
+}
+
+/* -- Warn=, Fail= ------------------------------------------------------------------------------ */
+
+/* The type's value that a limit is for, or NULL with why. */
+static const CheckValue *limit_find_value(const CheckType *type, const Limit *limit,
+                                          char why[static OPTION_WHY_MAX]) {
+        const CheckValue *values = type->values;
+        int used;
+
+        for (const CheckValue *v = values; v->name; v++)
+                if (str_equal(v->name, limit->name) || (!*limit->name && !values[1].name))
+                        return v;
+        if (!values[0].name) {
+                snprintf(why, OPTION_WHY_MAX, "a check of type %s measures no values", type->name);
+                return NULL;
+        }
+        used = *limit->name ? snprintf(why, OPTION_WHY_MAX, "unknown value %s", limit->name)
+                            : snprintf(why, OPTION_WHY_MAX, "%s is for no value", limit->text);
+        for (const CheckValue *v = values; v->name && used < OPTION_WHY_MAX; v++)
+                used += snprintf(why + used, OPTION_WHY_MAX - (size_t) used, "%s %s",
+                                 v == values ? "; there are" : ",", v->name);
+        return NULL;
+}
+
+/* Gives a nameless limit the name of the one value there is. */
+static void check_bind_limits(CheckLoad *l, const char *key, Limits *limits) {
+        char why[OPTION_WHY_MAX];
+
+        for (size_t i = 0; i < limits->n; i++) {
+                Limit *limit = &limits->items[i];
+                const CheckValue *v = limit_find_value(l->check->type, limit, why);
+
+                if (!v) {
+                        section_fault(&l->apply, key, why);
+                        continue;
+                }
+                if (*limit->unit && !str_equal(limit->unit, v->unit)) {
+                        snprintf(why, sizeof(why), "%s does not count %s, as in %s", v->name,
+                                 limit->unit, limit->text);
+                        section_fault(&l->apply, key, why);
+                }
+                snprintf(limit->name, sizeof(limit->name), "%s", v->name);
+        }
+}
+
+/* What is only known when the check runs is judged then. */
+static void check_bind_all_limits(CheckLoad *l) {
+        if (!l->check->type->values)
+                return;
+        check_bind_limits(l, "Warn", &l->check->warn);
+        check_bind_limits(l, "Fail", &l->check->fail);
 }
 
 static int check_validate(CheckLoad *l) {
@@ -215,6 +272,7 @@ static int check_load_all(CheckLoad *l, const CheckSources *sources, Diagnostics
         if (fault_count(d) > n_before)
                 return 0;
         check_derive(l);
+        check_bind_all_limits(l);
         r = check_validate(l);
         if (r < 0 || fault_count(d) > n_before)
                 return r;

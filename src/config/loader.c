@@ -102,12 +102,14 @@ static void loader_unknown_section(Loader *l, const Section *s, const char *cons
 }
 
 /* A section that fills one struct. */
-static int loader_section(Loader *l, const Section *s, const Schema *schema, void *settings) {
+static int loader_section(Loader *l, const Section *s, const Schema *schema, void *settings,
+                          bool is_for_all) {
         SettingsTarget target = { .schema = schema, .settings = settings };
         SectionApply apply = {
                 .section = s,
                 .targets = &target,
                 .n_targets = 1,
+                .is_for_all = is_for_all,
                 .diagnostics = &l->config->diagnostics,
         };
         char title[SECTION_TITLE_MAX];
@@ -131,10 +133,11 @@ static int loader_main_sections(Loader *l, const Document *d) {
         const struct {
                 const Schema *schema;
                 void *settings;
+                bool is_for_all;
         } targets[] = {
-                { &daemon_schema, &l->config->daemon },
-                { &http_schema, &l->config->http },
-                { &check_schema, scratch },
+                { &daemon_schema, &l->config->daemon, false },
+                { &http_schema, &l->config->http, false },
+                { &check_schema, scratch, true },
         };
         int r;
 
@@ -150,7 +153,8 @@ static int loader_main_sections(Loader *l, const Document *d) {
                         loader_unknown_section(l, s, known);
                         continue;
                 }
-                r = loader_section(l, s, targets[j].schema, targets[j].settings);
+                r = loader_section(l, s, targets[j].schema, targets[j].settings,
+                                   targets[j].is_for_all);
                 if (r < 0)
                         return r;
         }
@@ -242,7 +246,7 @@ static int loader_service_sections(Loader *l, ServiceLoad *s) {
                 const Section *section = &s->document.sections[i];
 
                 if (str_equal(section->kind, "Service"))
-                        r = loader_section(l, section, &service_schema, s->service);
+                        r = loader_section(l, section, &service_schema, s->service, false);
                 else if (str_equal(section->kind, "Check")) {
                         r = loader_check(l, s, section);
                         n_checks++;

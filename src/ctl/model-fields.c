@@ -80,6 +80,8 @@ static const Field check_items[] = {
         FIELD(CheckInfo, "WarnLatencyUSec", SPAN, warn_latency),
         FIELD(CheckInfo, "MaxLatencyUSec", SPAN, max_latency),
         FIELD(CheckInfo, "WorstCaseUSec", SPAN, worst_case),
+        FIELD(CheckInfo, "Warn", STRINGS, warn),
+        FIELD(CheckInfo, "Fail", STRINGS, fail),
         FIELD(CheckInfo, "FailureThreshold", NUMBER, failure_threshold),
         FIELD(CheckInfo, "SuccessThreshold", NUMBER, success_threshold),
         FIELD(CheckInfo, "LivenessFailureThreshold", NUMBER, liveness_failure_threshold),

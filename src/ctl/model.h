@@ -77,6 +77,7 @@ typedef struct CheckInfo {
         uint64_t n_runs, n_pass, n_warn, n_fail, n_error, n_void;
         usec_t interval, retry_interval, initial_delay, timeout, max_age;
         usec_t warn_latency, max_latency, worst_case;
+        char **warn, **fail; /* owned: ranges of values */
         uint64_t failure_threshold, success_threshold, liveness_failure_threshold;
         bool is_overridden;
         usec_t override_since, override_until;

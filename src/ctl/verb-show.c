@@ -76,6 +76,25 @@ static void show_values(Sheet *s) {
                      l->items[i].number, *l->items[i].unit ? " " : "", l->items[i].unit);
 }
 
+static void append_limits(StrBuf *b, const char *key, char *const *limits) {
+        STRV_FOREACH(i, limits)
+                strbuf_printf(b, "%s%s=%s", b->length > 0 ? " " : "", key, *i);
+}
+
+static void show_limits(Sheet *s) {
+        const CheckInfo *c = s->check;
+        _cleanup_strbuf_ StrBuf b = {};
+
+        if (c->warn_latency > 0)
+                strbuf_printf(&b, "WarnLatency=%s", SPAN(c->warn_latency));
+        if (c->max_latency > 0)
+                strbuf_printf(&b, "%sMaxLatency=%s", b.length > 0 ? " " : "", SPAN(c->max_latency));
+        append_limits(&b, "Warn", c->warn);
+        append_limits(&b, "Fail", c->fail);
+        if (b.length > 0)
+                line(s, "Limits", "%s", b.text);
+}
+
 static void show_runs(Sheet *s) {
         const CheckInfo *c = s->check;
 
@@ -98,6 +117,7 @@ static void show_runs(Sheet *s) {
              " error, %" PRIu64 " void",
              c->n_runs, c->n_pass, c->n_warn, c->n_fail, c->n_error, c->n_void);
         show_values(s);
+        show_limits(s);
 }
 
 /* -- how soon it acts -------------------------------------------------------------------------- */

@@ -30,11 +30,18 @@ typedef struct CheckScheme {
         bool takes_url;     /* all of it; else only what stands behind SCHEME:// */
 } CheckScheme;
 
+/* A value that the runs of a type may measure. */
+typedef struct CheckValue {
+        const char *name, *unit; /* as in Value */
+} CheckValue;
+
 typedef struct CheckType {
         const char *name; /* the value of Type= */
         unsigned flags;
         usec_t timeout_usec;        /* default of Timeout= */
         const CheckScheme *schemes; /* ends with an empty one; NULL: none */
+        const CheckValue *values;   /* all there are, ends with an empty one; NULL: what is measured
+                                     * depends on the settings or on the peer */
         Schema schema;
         size_t settings_size;
 

@@ -220,6 +220,8 @@ static const Option check_options[] = {
                    USEC_INFINITY),
         CHECK_SPAN("WarnLatency", warn_latency_usec, NULL, 0, USEC_PER_HOUR),
         CHECK_SPAN("MaxLatency", max_latency_usec, NULL, 0, USEC_PER_HOUR),
+        { .key = "Warn", .type = &option_limits, FIELD(CheckConfig, warn), .flags = OPTION_OWN },
+        { .key = "Fail", .type = &option_limits, FIELD(CheckConfig, fail), .flags = OPTION_OWN },
         CHECK_COUNT("FailureThreshold", failure_threshold, "2"),
         CHECK_COUNT("SuccessThreshold", success_threshold, "1"),
         CHECK_COUNT("LivenessFailureThreshold", liveness_failure_threshold, "3"),

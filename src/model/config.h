@@ -8,6 +8,7 @@
 
 #include "model/check-type.h"
 #include "model/diagnostics.h"
+#include "model/range.h"
 
 #define NAME_LENGTH_MAX 64
 #define CHECK_ID_MAX    (2 * NAME_LENGTH_MAX + 2)
@@ -50,6 +51,7 @@ typedef struct CheckConfig {
         usec_t interval_usec, timeout_usec, retry_interval_usec, initial_delay_usec, max_age_usec;
         usec_t connection_max_age_usec;
         usec_t warn_latency_usec, max_latency_usec; /* 0: not graded */
+        Limits warn, fail;
         uint64_t failure_threshold, success_threshold, liveness_failure_threshold;
 } CheckConfig;
 

@@ -45,6 +45,7 @@ typedef struct OptionType {
 
 enum {
         OPTION_REQUIRED = 1 << 0,
+        OPTION_OWN = 1 << 1, /* means something for one check only: not in [Defaults] */
 };
 
 struct Option {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -133,6 +134,26 @@ static int get_values(_unused_ sd_bus *bus, _unused_ const char *path,
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+/* Warn= or Fail= as they were written. */
+static int get_limits(_unused_ sd_bus *bus, _unused_ const char *path,
+                      _unused_ const char *interface, const char *property, sd_bus_message *reply,
+                      void *userdata, _unused_ sd_bus_error *error) {
+        const CheckRow *row = userdata;
+        const CheckConfig *c = row->target.snapshot->config->checks[row->target.index];
+        const Limits *limits = str_equal(property, "Warn") ? &c->warn : &c->fail;
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "s");
+        for (size_t i = 0; r >= 0 && i < limits->n; i++) {
+                const Limit *l = &limits->items[i];
+                char text[LIMIT_NAME_MAX + RANGE_TEXT_MAX];
+
+                snprintf(text, sizeof(text), "%s%s%s", l->name, *l->name ? ":" : "", l->text);
+                r = sd_bus_message_append(reply, "s", bus_text(text));
+        }
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 static int reply_not_supported(sd_bus_error *error, const CheckConfig *c) {
         return sd_bus_error_setf(error, BUS_ERROR_NOT_SUPPORTED,
                                  "Check %s has no runs; its type is %s", c->id, c->type->name);
@@ -237,6 +258,8 @@ static const sd_bus_vtable check_vtable[] = {
         SD_BUS_PROPERTY("MaxAgeUSec", "t", NULL, ROW(max_age_usec), 0),
         SD_BUS_PROPERTY("WarnLatencyUSec", "t", NULL, ROW(warn_latency_usec), 0),
         SD_BUS_PROPERTY("MaxLatencyUSec", "t", NULL, ROW(max_latency_usec), 0),
+        SD_BUS_PROPERTY("Warn", "as", get_limits, 0, 0),
+        SD_BUS_PROPERTY("Fail", "as", get_limits, 0, 0),
         SD_BUS_PROPERTY("FailureThreshold", "t", NULL, ROW(failure_threshold), 0),
         SD_BUS_PROPERTY("SuccessThreshold", "t", NULL, ROW(success_threshold), 0),
         SD_BUS_PROPERTY("LivenessFailureThreshold", "t", NULL, ROW(liveness_failure_threshold), 0),

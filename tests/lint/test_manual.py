@@ -101,9 +101,10 @@ def pattern_of(option):
             "path": "An absolute path", "address": "An address", "unit": "The name of a unit",
             "credential": "The name of a credential",
             "header-credentials": "A header and the name of a credential",
+            "limits": "A range, with a value's name and a colon in front where it has several",
             "other": f"One of {words}" if words != "-" else None}[option["kind"]]
     pattern = re.escape(text + bounds) if text else r"[A-Z][^;]*"
-    if "list" in option["flags"] and option["kind"] in ("strings", "header-credentials"):
+    if "list" in option["flags"] and option["kind"] in ("strings", "header-credentials", "limits"):
         pattern += ", may be repeated"
     if "required" in option["flags"]:
         return pattern + r"; required\."
@@ -166,7 +167,8 @@ def test_the_default_configuration_holds_every_key(facts):
     for schema, title in ("Daemon", "Daemon"), ("HTTP", "HTTP"), ("Check", "Defaults"):
         part = re.search(rf"^\[{title}\]\n(.*?)(?=^\[|\Z)", text, re.MULTILINE | re.DOTALL)
         there = dict(re.findall(r"^#([A-Z]\w+)=(.*)$", part.group(1), re.MULTILINE))
-        options = {k: o["default"] for k, o in facts.schemas[schema].items() if k != "Type"}
+        options = {k: o["default"] for k, o in facts.schemas[schema].items()
+                   if k != "Type" and "own" not in o["flags"]}
         assert set(there) == set(options), title
         assert not {k: v for k, v in options.items() if v not in ("-", there[k])}, title
 

@@ -26,6 +26,7 @@ static const struct Kind {
         { &option_words, "words" },       { &option_path, "path" },
         { &option_address, "address" },   { &option_credential, "credential" },
         { &option_unit, "unit" },         { &option_header_credential, "header-credentials" },
+        { &option_limits, "limits" },
 };
 
 static const char *kind_of(const OptionType *type) {
@@ -47,9 +48,10 @@ static void print_bound(const Option *o, uint64_t bound) {
 }
 
 static void print_option(const Option *o) {
-        printf("option\t%s\t%s\t%s%s\t%s", o->key, kind_of(o->type),
+        printf("option\t%s\t%s\t%s%s%s\t%s", o->key, kind_of(o->type),
                o->flags & OPTION_REQUIRED ? "required" : "optional",
-               o->type->is_list ? ",list" : "", o->fallback ? o->fallback : "-");
+               o->flags & OPTION_OWN ? ",own" : "", o->type->is_list ? ",list" : "",
+               o->fallback ? o->fallback : "-");
         print_bound(o, o->min);
         print_bound(o, o->max);
         fputs("\t", stdout);

@@ -71,9 +71,12 @@ static void disk_describe(const void *settings, CheckTarget *ret) {
         snprintf(ret->text, sizeof(ret->text), "%s", s->path);
 }
 
+static const CheckValue disk_values[] = { { "free", "bytes" }, { "free_inodes", "" }, {} };
+
 static const CheckType disk_type = {
         .name = "disk",
         .timeout_usec = USEC_PER_SEC,
+        .values = disk_values,
         .schema = SCHEMA(disk_options),
         .settings_size = sizeof(DiskSettings),
         .describe = disk_describe,

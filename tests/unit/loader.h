@@ -34,6 +34,9 @@ typedef struct Tree {
         char root[64];
 } Tree;
 
+/* A good check that measures "free" bytes and "free_inodes", two lines long. */
+#define DISK "[Check disk]\nType=disk\n"
+
 /* A good check, three lines long. */
 #define GOOD "[Check app]\nType=plain\nAddress=127.0.0.1:80\n"
 

@@ -47,6 +47,16 @@ static void test_fault_3_each_names_key_and_line(void **state _unused_) {
                 { GOOD "MaxAge=11s\n",
                   "4: MaxAge= in [Check app]: shorter than Interval= and Timeout= together (12s), "
                   "so that each result would be too old before the next\n" },
+                { GOOD "Warn=x\nFail=depth:5:1\n",
+                  "4: Warn= in [Check app]: \"x\" is not a range such as 80, 10:, ~:5 or @1:3, "
+                  "with a value's name and a colon in front where there are several values\n"
+                  "5: Fail= in [Check app]: \"depth:5:1\": the range ends before it begins\n" },
+                { DISK "Warn=80\n", "3: Warn= in [Check disk]: 80 is for no value; there are free, "
+                                    "free_inodes\n" },
+                { DISK "Fail=fre:1G:\n", "3: Fail= in [Check disk]: unknown value fre; there are "
+                                         "free, free_inodes\n" },
+                { DISK "Fail=free:5min:\n",
+                  "3: Fail= in [Check disk]: free does not count seconds, as in 5min:\n" },
                 /* missing and unknown */
                 { "[Check app]\nAddress=x\n", "1: Type= in [Check app]: required, but not set\n" },
                 { "[Check app]\nType=plain\n",
@@ -121,7 +131,7 @@ static void test_all_faults_are_told_together(void **state _unused_) {
         static const File files[] = {
                 { "etc/vitald/vitald.conf",
                   "[Deamon]\n[HTTP]\nLayout=round\n[Defaults]\nIntervl=1s\n"
-                  "Address=x\nFailureThreshold=none\n" },
+                  "Address=x\nFailureThreshold=none\nWarn=5\n" },
                 { "etc/vitald/vitald.conf.d/x.conf", "[Daemon]\nNotifyReady=never\n" },
                 { "etc/vitald/services/a.conf", "[Check a]\nType=plain\n" },
                 { "etc/vitald/services/a.conf.d/x.conf", "[Check a]\nCritical=so\n" },
@@ -141,6 +151,8 @@ static void test_all_faults_are_told_together(void **state _unused_) {
                 "/etc/vitald/vitald.conf:6: unknown key Address= in [Defaults]\n"
                 "/etc/vitald/vitald.conf:7: FailureThreshold= in [Defaults]: \"none\" is not a "
                 "whole number\n"
+                "/etc/vitald/vitald.conf:8: Warn= in [Defaults]: stands in the check that it is "
+                "for\n"
                 "/etc/vitald/vitald.conf.d/x.conf:2: NotifyReady= in [Daemon]: \"never\" is not "
                 "one of checked, listening, started\n"
                 "/etc/vitald/services/a.conf.d/x.conf:2: Critical= in [Check a]: \"so\" is not yes "
@@ -150,7 +162,7 @@ static void test_all_faults_are_told_together(void **state _unused_) {
                 "and \"_.@:-\" and does not begin with a dot\n");
         assert_int_equal(config_verify_format(c, &text), 0);
         verify = without_root(text);
-        assert_non_null(strstr(verify, "does not begin with a dot\n9 faults\n"));
+        assert_non_null(strstr(verify, "does not begin with a dot\n10 faults\n"));
 }
 
 static void test_fault_1_bad_service_leaves_others_alone(void **state _unused_) {
