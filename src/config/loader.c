@@ -284,6 +284,12 @@ static int loader_service_defect(Loader *l, ServiceLoad *s) {
         return 0;
 }
 
+/* What is in shadow has no say in the host's verdict. */
+static void loader_service_shadow(ServiceConfig *service) {
+        if (service->is_shadow)
+                service->counts_for_host = false;
+}
+
 static int loader_service_load(Loader *l, ServiceLoad *s) {
         _cleanup_(tree_list_done) TreeList drop_ins = {};
         _cleanup_strbuf_ StrBuf file = {};
@@ -308,7 +314,10 @@ static int loader_service_load(Loader *l, ServiceLoad *s) {
         if (r < 0)
                 return r;
         r = loader_service_sections(l, s);
-        return r < 0 ? r : loader_service_defect(l, s);
+        if (r < 0)
+                return r;
+        loader_service_shadow(s->service);
+        return loader_service_defect(l, s);
 }
 
 static int service_file_compare(const void *a, const void *b) {

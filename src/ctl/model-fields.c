@@ -41,6 +41,7 @@ static const Field service_items[] = {
         VERDICT_FIELDS(ServiceInfo),
         FIELD(ServiceInfo, "ConfigurationError", STRING, defect),
         FIELD(ServiceInfo, "CountsForHost", BOOL, counts_for_host),
+        FIELD(ServiceInfo, "Shadow", BOOL, is_shadow),
         FIELD(ServiceInfo, "OnLivenessFailure", STRING, on_liveness_failure),
 };
 
@@ -51,6 +52,7 @@ static const Field check_items[] = {
         FIELD(CheckInfo, "Documentation", STRING, documentation),
         FIELD(CheckInfo, "Probes", STRINGS, probes),
         FIELD(CheckInfo, "Critical", BOOL, is_critical),
+        FIELD(CheckInfo, "Shadow", BOOL, is_shadow),
         FIELD(CheckInfo, "State", STRING, state),
         FIELD(CheckInfo, "StateChangeTimestamp", TIME, state_since),
         FIELD(CheckInfo, "MeasuredState", STRING, measured_state),

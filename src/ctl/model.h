@@ -68,7 +68,7 @@ typedef struct CheckInfo {
         char *state, *measured_state, *reason, *message;   /* owned */
         char *first_message, *last_outcome;                /* owned */
         char **probes, **blocking; /* owned: verdicts that it feeds, and those it spoils now */
-        bool is_critical;
+        bool is_critical, is_shadow;
         usec_t state_since, first_failure, last_run;
         usec_t next_run; /* CLOCK_MONOTONIC */
         usec_t latency;
@@ -88,7 +88,7 @@ typedef struct ServiceInfo {
         char *name, *path;                                 /* owned */
         char *description, *documentation, *unit, *defect; /* owned; defect: of its file */
         char *on_liveness_failure;                         /* owned */
-        bool counts_for_host;
+        bool counts_for_host, is_shadow;
         Verdicts verdicts;
         CheckInfo *checks; /* owned, by name */
         size_t n_checks;

@@ -107,7 +107,8 @@ static void add_causes(Table *t, const View *v, const ServiceInfo *s, CauseKind 
 }
 
 static void add_service(Table *t, const View *v, const ServiceInfo *s) {
-        bool is_bad = !s->verdicts.is_alive || (!s->verdicts.is_ready && !service_is_inactive(s));
+        bool is_bad = !s->is_shadow &&
+                      (!s->verdicts.is_alive || (!s->verdicts.is_ready && !service_is_inactive(s)));
         _cleanup_strbuf_ StrBuf text = {};
         bool has_text;
 

@@ -52,7 +52,10 @@ static void show_what(Sheet *s) {
         line(s, "Description", "%s", c->description);
         line(s, "Type", "%s", c->type);
         line(s, "Target", "%s", c->target);
-        show_words(s, "Feeds", c->probes, c->is_critical ? "" : "; not critical");
+        show_words(s, "Feeds", c->probes,
+                   c->is_shadow     ? "; in shadow, so no verdict depends on it"
+                   : c->is_critical ? ""
+                                    : "; not critical");
         show_words(s, "Spoils now", c->blocking, "");
         line(s, "See", "%s", *c->documentation ? c->documentation : s->service->documentation);
 }

@@ -42,7 +42,7 @@ static void list_check(Table *t, const CheckInfo *c, const View *v) {
         char text[TIMESPAN_MAX];
 
         table_cell(t, TONE_PLAIN, "%s", c->id);
-        table_cell(t, state_tone(c->state), "%s", c->state);
+        table_cell(t, state_tone(c->state), "%s%s", c->state, c->is_shadow ? " (shadow)" : "");
         table_cell(t, TONE_PLAIN, "%s", c->type);
         table_cell(t, TONE_PLAIN, "%s", latency_format(text, c->latency));
         table_cell(t, TONE_PLAIN, "%s", age_format(text, c->last_run, v->realtime));
@@ -83,7 +83,7 @@ static void why_check(const Screen *screen, const CheckInfo *c, const ServiceInf
         if (c->is_overridden)
                 strbuf_printf(&b, "; overridden by %s, measured %s", c->override_who,
                               c->measured_state);
-        if (!c->blocking && !c->is_critical)
+        if (!c->blocking && !c->is_critical && !c->is_shadow)
                 strbuf_append(&b, "; not critical");
         fputs("  ", screen->file);
         screen_wrap(screen, TONE_PLAIN, b.text ? b.text : "", 2, 4);

@@ -106,6 +106,8 @@ void check_describe(StrBuf *b, const CheckInfo *c, const View *v) {
                 strbuf_printf(b, ", %" PRIu64 " in a row", c->failures_in_row);
         if (!check_is_good(c))
                 append_next_run(b, c, v);
+        if (c->is_shadow)
+                strbuf_append(b, " (shadow)");
 }
 
 void check_describe_first(StrBuf *b, const CheckInfo *c, const ServiceInfo *s, const View *v) {
@@ -162,7 +164,7 @@ const CheckInfo *service_worst_degraded(const ServiceInfo *s) {
         const CheckInfo *worst = NULL;
 
         for (size_t i = 0; i < s->n_checks; i++)
-                if (!str_equal(s->checks[i].state, "healthy") &&
+                if (!str_equal(s->checks[i].state, "healthy") && !s->checks[i].is_shadow &&
                     strv_contains(s->checks[i].probes, "readiness") &&
                     (!worst || s->checks[i].state_since < worst->state_since))
                         worst = &s->checks[i];

@@ -189,7 +189,7 @@ static void check_state_fail(CheckState *s, const Result *r, Time now) {
                 s->first_failure_realtime = MAX(now.realtime, (usec_t) 1);
                 memcpy(s->first_failure_message, r->message, sizeof(s->first_failure_message));
         }
-        if (check_config_feeds(c, PROBE_LIVENESS) &&
+        if (check_config_counts(c, PROBE_LIVENESS) &&
             s->failures_in_row >= c->liveness_failure_threshold)
                 s->is_dead = true;
         if (s->failures_in_row >= c->failure_threshold)
@@ -288,6 +288,6 @@ void check_state_set_config(CheckState *s, CheckConfig *config) {
         check_config_ref(config);
         check_config_unref(s->config);
         s->config = config;
-        if (!check_config_feeds(config, PROBE_LIVENESS))
+        if (!check_config_counts(config, PROBE_LIVENESS))
                 s->is_dead = false;
 }

@@ -208,6 +208,7 @@ static const Option check_options[] = {
           .fallback = "readiness", .words = probe_words },
         { .key = "Critical", .type = &option_bool, FIELD(CheckConfig, is_critical),
           .fallback = "yes" },
+        { .key = "Shadow", .type = &option_bool, FIELD(CheckConfig, is_shadow), .fallback = "no" },
         { .key = "AllowRemoteLiveness", .type = &option_bool,
           FIELD(CheckConfig, allow_remote_liveness), .fallback = "no" },
         CHECK_SPAN("Interval", interval_usec, "10s", 10 * USEC_PER_MSEC, USEC_PER_DAY),
@@ -239,6 +240,8 @@ static const Option service_options[] = {
           .words = on_liveness_failure_words },
         { .key = "Host", .type = &option_bool, FIELD(ServiceConfig, counts_for_host),
           .fallback = "yes" },
+        { .key = "Shadow", .type = &option_bool, FIELD(ServiceConfig, is_shadow),
+          .fallback = "no" },
 };
 
 static const Option daemon_options[] = {

@@ -165,6 +165,10 @@ size_t config_find_check(const Config *c, const char *service, const char *check
         return INDEX_NONE;
 }
 
+bool config_check_is_shadow(const Config *c, size_t check) {
+        return c->checks[check]->is_shadow || c->services[config_service_of(c, check)].is_shadow;
+}
+
 bool config_has_services(const Config *c) {
         for (size_t i = 0; i < c->n_services; i++)
                 if (!c->services[i].is_builtin)

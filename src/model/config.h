@@ -47,6 +47,7 @@ typedef struct CheckConfig {
         char *documentation; /* owned, may be NULL: a URL */
         unsigned probes;     /* bit mask: 1 << Probe */
         bool is_critical;
+        bool is_shadow; /* Shadow=: measured and shown, and counts for no verdict */
         bool allow_remote_liveness;
         usec_t interval_usec, timeout_usec, retry_interval_usec, initial_delay_usec, max_age_usec;
         usec_t connection_max_age_usec;
@@ -68,6 +69,11 @@ static inline bool check_config_feeds(const CheckConfig *c, Probe p) {
         return c->probes & (1U << p);
 }
 
+/* The same of what has a say in the verdict. */
+static inline bool check_config_counts(const CheckConfig *c, Probe p) {
+        return !c->is_shadow && check_config_feeds(c, p);
+}
+
 /* Whether b tests the same thing as a in the same way, so that a's state is b's. */
 bool check_config_same_target(const CheckConfig *a, const CheckConfig *b);
 
@@ -86,7 +92,8 @@ typedef struct ServiceConfig {
         char *unit;          /* owned, may be NULL */
         usec_t startup_timeout_usec;
         unsigned on_liveness_failure; /* OnLivenessFailure */
-        bool counts_for_host;         /* Host=; no for the built-in service */
+        bool counts_for_host;         /* Host=; no for the built-in service and in shadow */
+        bool is_shadow;               /* Shadow=: its verdicts are shown and nothing follows */
         bool is_builtin;
         char *defect; /* owned; "FILE:LINE: text" of the first fault, or NULL. Then it has no
                          checks. */
@@ -162,6 +169,9 @@ size_t config_find_check(const Config *c, const char *service, const char *check
 
 /* The service that a check belongs to. */
 size_t config_service_of(const Config *c, size_t check);
+
+/* Whether the check is in shadow, by itself or with its service. */
+bool config_check_is_shadow(const Config *c, size_t check);
 
 /* Whether any service was configured by the administrator (good or bad). */
 bool config_has_services(const Config *c);

@@ -46,7 +46,7 @@ const char *verdict_summary(const Verdict *v) {
 
 bool service_has_startup_checks(const ServiceConfig *service, CheckConfig *const checks[]) {
         for (size_t i = 0; i < service->n_checks; i++)
-                if (check_config_feeds(checks[i], PROBE_STARTUP))
+                if (check_config_counts(checks[i], PROBE_STARTUP))
                         return true;
         return false;
 }
@@ -58,14 +58,14 @@ static bool check_is_needed(const CheckState *c, Time now) {
 bool probe_check_blocks(const CheckState *c, Probe p, bool has_startup_checks, Time now) {
         switch (p) {
         case PROBE_READINESS:
-                return check_config_feeds(c->config, PROBE_READINESS) &&
+                return check_config_counts(c->config, PROBE_READINESS) &&
                        !health_is_good(c->state) && check_is_needed(c, now);
         case PROBE_LIVENESS:
-                return check_config_feeds(c->config, PROBE_LIVENESS) && check_state_is_dead(c);
+                return check_config_counts(c->config, PROBE_LIVENESS) && check_state_is_dead(c);
         case PROBE_STARTUP:
                 if (has_startup_checks)
-                        return check_config_feeds(c->config, PROBE_STARTUP) && !c->has_been_good;
-                return check_config_feeds(c->config, PROBE_READINESS) && !c->has_result;
+                        return check_config_counts(c->config, PROBE_STARTUP) && !c->has_been_good;
+                return check_config_counts(c->config, PROBE_READINESS) && !c->has_result;
         case PROBE_COUNT_:
                 break;
         }
@@ -74,11 +74,11 @@ bool probe_check_blocks(const CheckState *c, Probe p, bool has_startup_checks, T
 }
 
 static bool check_is_measured_dead(const CheckState *c) {
-        return check_config_feeds(c->config, PROBE_LIVENESS) && c->is_dead;
+        return check_config_counts(c->config, PROBE_LIVENESS) && c->is_dead;
 }
 
 bool probe_check_degrades(const CheckState *c, Time now) {
-        if (!check_config_feeds(c->config, PROBE_READINESS))
+        if (!check_config_counts(c->config, PROBE_READINESS))
                 return false;
         if (c->state == HEALTH_DEGRADED)
                 return true;

@@ -116,7 +116,7 @@ static bool is_start_over(const ServiceConfig *config, CheckState *const checks[
         bool has_startup_checks = false;
 
         for (size_t i = 0; i < config->n_checks; i++)
-                if (check_config_feeds(checks[i]->config, PROBE_STARTUP))
+                if (check_config_counts(checks[i]->config, PROBE_STARTUP))
                         has_startup_checks = true;
         for (size_t i = 0; i < config->n_checks; i++)
                 if (probe_check_blocks(checks[i], PROBE_STARTUP, has_startup_checks, now))

@@ -79,10 +79,10 @@ static size_t view_count_never_run(const Snapshot *s, size_t service) {
         const ServiceConfig *config = s->config->services + service;
         size_t n = 0;
 
-        if (!unit_state_is_up(s->services[service].state->unit))
+        if (config->is_shadow || !unit_state_is_up(s->services[service].state->unit))
                 return 0;
         for (size_t i = config->first_check; i < config->first_check + config->n_checks; i++)
-                if (!s->checks[i]->has_result &&
+                if (!s->checks[i]->has_result && !s->config->checks[i]->is_shadow &&
                     !(s->config->checks[i]->type->flags & (CHECK_TYPE_PUSH | CHECK_TYPE_COMBINED)))
                         n++;
         return n;

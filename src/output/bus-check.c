@@ -13,7 +13,7 @@
 typedef struct CheckRow {
         BusTarget target;
         const char *name, *service, *description, *documentation, *type, *target_text;
-        int is_critical, is_overridden;
+        int is_critical, is_shadow, is_overridden;
         const char *state, *measured_state, *message, *first_failure_message, *last_outcome;
         char reason_buffer[REASON_WORD_MAX];
         const char *reason;
@@ -96,6 +96,7 @@ static int check_find(_unused_ sd_bus *bus, const char *path, _unused_ const cha
                 return r;
         row_fill_config(row, row->target.snapshot->config->checks[row->target.index]);
         row_fill_state(row, row->target.snapshot->checks[row->target.index]);
+        row->is_shadow = config_check_is_shadow(row->target.snapshot->config, row->target.index);
         row->next_run_monotonic =
                 l->bus->context.next_run(l->bus->context.userdata, row->target.index);
         *ret_found = row;
@@ -225,6 +226,7 @@ static const sd_bus_vtable check_vtable[] = {
         SD_BUS_PROPERTY("Target", "s", NULL, ROW(target_text), 0),
         SD_BUS_PROPERTY("Probes", "as", get_probes, 0, 0),
         SD_BUS_PROPERTY("Critical", "b", NULL, ROW(is_critical), 0),
+        SD_BUS_PROPERTY("Shadow", "b", NULL, ROW(is_shadow), 0),
         SD_BUS_PROPERTY("State", "s", NULL, ROW(state), EMITS_CHANGE),
         SD_BUS_PROPERTY("StateChangeTimestamp", "t", NULL, ROW(state_since), EMITS_CHANGE),
         SD_BUS_PROPERTY("MeasuredState", "s", NULL, ROW(measured_state), 0),

@@ -12,7 +12,7 @@ typedef struct ServiceRow {
         BusTarget target;
         const char *name, *description, *documentation, *unit, *invocation_id;
         const char *state, *reason, *configuration_error, *on_liveness_failure;
-        int is_alive, is_ready, is_started, counts_for_host;
+        int is_alive, is_ready, is_started, counts_for_host, is_shadow;
         uint16_t ready_http_status;
         uint64_t live_since, ready_since, started_since;
         BusDrainRow drain;
@@ -43,6 +43,7 @@ static void row_fill(ServiceRow *row) {
         row->is_ready = view->verdict.ready == READINESS_READY;
         row->is_started = view->verdict.started == STARTUP_STARTED;
         row->counts_for_host = config->counts_for_host;
+        row->is_shadow = config->is_shadow;
         row->on_liveness_failure = on_liveness_failure_words[config->on_liveness_failure];
         row->ready_http_status = bus_ready_http_status(s, &view->verdict);
         row->live_since = view->since[PROBE_LIVENESS].realtime;
@@ -113,6 +114,7 @@ static const sd_bus_vtable service_vtable[] = {
         SD_BUS_PROPERTY("Why", "as", get_why, 0, 0),
         BUS_DRAIN_PROPERTIES(ServiceRow, drain),
         SD_BUS_PROPERTY("CountsForHost", "b", NULL, ROW(counts_for_host), 0),
+        SD_BUS_PROPERTY("Shadow", "b", NULL, ROW(is_shadow), 0),
         SD_BUS_PROPERTY("ConfigurationError", "s", NULL, ROW(configuration_error), 0),
         SD_BUS_PROPERTY("StartupTimeoutUSec", "t", NULL, ROW(startup_timeout_usec), 0),
         SD_BUS_PROPERTY("OnLivenessFailure", "s", NULL, ROW(on_liveness_failure), 0),

@@ -85,10 +85,14 @@ static void log_check(const Flip *flip, const Snapshot *old, const Snapshot *new
         const Style *style = &check_styles[c->state];
         _cleanup_strbuf_ StrBuf detail = {};
         char reason[REASON_WORD_MAX];
+        bool is_shadow = config_check_is_shadow(new->config, flip->index);
+        int level = style->level;
 
         if (!before && c->state == HEALTH_PENDING)
                 return;
         append_check_detail(&detail, c, before);
+        if (is_shadow)
+                strbuf_append(&detail, " (shadow)");
 
         const LogField fields[] = {
                 { "MESSAGE_ID", style->message_id },
@@ -99,11 +103,10 @@ static void log_check(const Flip *flip, const Snapshot *old, const Snapshot *new
                 { "VITALD_REASON", reason_format(reason, c->reason, c->detail)[0] ? reason : NULL },
                 { "VITALD_TARGET", *c->config->target.text ? c->config->target.text : NULL },
         };
-        log_fields(before && c->state == HEALTH_HEALTHY && before->state != HEALTH_PENDING
-                           ? LOG_NOTICE
-                           : style->level,
-                   fields, ELEMENTSOF(fields), "%s %s%s", c->config->id, style->text,
-                   detail.text ? detail.text : "");
+        if (before && c->state == HEALTH_HEALTHY && before->state != HEALTH_PENDING)
+                level = LOG_NOTICE;
+        log_fields(is_shadow ? LOG_INFO : level, fields, ELEMENTSOF(fields), "%s %s%s",
+                   c->config->id, style->text, detail.text ? detail.text : "");
 }
 
 /* -- services and the host --------------------------------------------------------------------- */
@@ -114,7 +117,8 @@ typedef struct Subject {
         const Verdict *verdict, *before; /* before: NULL if it is new */
         const Drain *drain;              /* the one in force, or NULL */
         const char *defect;              /* or NULL */
-        const char *cause;               /* the name of what is worst, or NULL */
+        bool is_shadow;
+        const char *cause; /* the name of what is worst, or NULL */
         const Style *styles;
 } Subject;
 
@@ -137,6 +141,7 @@ static Subject subject_of_service(const Flip *flip, const Snapshot *old, const S
                                                         : &old->services[flip->old_index].verdict,
                 .drain = drain_in_force(&view->state->drain, &new->drain),
                 .defect = config->defect,
+                .is_shadow = config->is_shadow,
                 .cause = worst == INDEX_NONE ? NULL : new->config->checks[worst]->name,
                 .styles = service_styles,
         };
@@ -216,6 +221,8 @@ static int subject_level(const Subject *s, const Style *style) {
         bool is_meant =
                 s->verdict->reason == REASON_DRAINED || s->verdict->reason == REASON_INACTIVE;
 
+        if (s->is_shadow)
+                return LOG_INFO;
         return is_meant ? MAX(style->level, LOG_NOTICE) : style->level;
 }
 
@@ -227,6 +234,8 @@ static void log_subject(const Subject *s, Probe p) {
         if (subject_just_begins(s, kind))
                 return;
         append_subject_detail(&detail, s, kind);
+        if (s->is_shadow)
+                strbuf_append(&detail, " (shadow)");
 
         const LogField fields[] = {
                 { "MESSAGE_ID", style->message_id },

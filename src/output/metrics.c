@@ -14,7 +14,8 @@ typedef struct Metrics {
         StrBuf *out; /* borrowed */
 
         const char *name;                            /* of the present family */
-        StrBuf check_labels;                         /* of the present check */
+        size_t check;                                /* the present check */
+        StrBuf check_labels;                         /* its labels */
         bool has_labels;                             /* in the present sample */
         char bounds[LATENCY_BUCKETS + 1][BOUND_MAX]; /* in seconds */
 } Metrics;
@@ -100,6 +101,11 @@ static void metrics_take_check(Metrics *m, const CheckState *c, const char *chec
 static void write_healthy(Metrics *m, const CheckState *c) {
         sample_begin_check(m, "");
         sample_end_count(m, health_is_good(c->state));
+}
+
+static void write_shadow(Metrics *m, const CheckState *c _unused_) {
+        sample_begin_check(m, "");
+        sample_end_count(m, config_check_is_shadow(m->snapshot->config, m->check));
 }
 
 static void write_state(Metrics *m, const CheckState *c) {
@@ -243,6 +249,9 @@ static const struct Family {
           .write_check = write_healthy },
         { "vitald_check_state", FAMILY_GAUGE, "1 for the state that the check is in.",
           .write_check = write_state },
+        { "vitald_check_shadow", FAMILY_GAUGE,
+          "Whether the check is in shadow and counts for no verdict.",
+          .write_check = write_shadow },
         { "vitald_check_value", FAMILY_GAUGE, "What the check's latest run measured.",
           .write_check = write_values },
         { "vitald_check_duration_seconds", FAMILY_HISTOGRAM, "How long the check's runs took.",
@@ -300,6 +309,7 @@ void metrics_render(const Snapshot *s, const MetricsStats *stats, MetricsFormat 
                 if (f->write)
                         f->write(&m);
                 for (size_t j = 0; f->write_check && j < s->config->n_checks; j++) {
+                        m.check = j;
                         metrics_take_check(&m, s->checks[j],
                                            f->check_label ? f->check_label : "check");
                         f->write_check(&m, s->checks[j]);

@@ -77,6 +77,7 @@ static bool notify_address(Notify *n, const char *e) {
 static bool services_have_started(const Snapshot *s) {
         for (size_t i = 0; i < s->config->n_services; i++)
                 if (!s->config->services[i].unit && !s->config->services[i].defect &&
+                    !s->config->services[i].is_shadow &&
                     s->services[i].verdict.started == STARTUP_STARTING)
                         return false;
         return true;

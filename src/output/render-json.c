@@ -12,8 +12,11 @@
 static void begin(JsonWriter *w, const RenderView *v, const char *status) {
         json_open(w, NULL, '{');
         json_string(w, "status", status);
-        if (v->service != INDEX_NONE)
-                json_string(w, "service", v->snapshot->config->services[v->service].name);
+        if (v->service == INDEX_NONE)
+                return;
+        json_string(w, "service", v->snapshot->config->services[v->service].name);
+        if (v->snapshot->config->services[v->service].is_shadow)
+                json_bool(w, "shadow", true);
 }
 
 static void end(JsonWriter *w) {
@@ -46,11 +49,20 @@ static bool check_has_latency(const CheckState *c) {
                c->last.latency_usec != USEC_INFINITY;
 }
 
-static void write_check(JsonWriter *w, const RenderView *v, const CheckState *c, bool is_healthy) {
+/* Where the whole answer is not in shadow already. */
+static void write_shadow(JsonWriter *w, const RenderView *v, size_t check) {
+        if (v->service == INDEX_NONE ? config_check_is_shadow(v->snapshot->config, check)
+                                     : v->snapshot->config->checks[check]->is_shadow)
+                json_bool(w, "shadow", true);
+}
+
+static void write_check(JsonWriter *w, const RenderView *v, size_t check, bool is_healthy) {
+        const CheckState *c = v->snapshot->checks[check];
         char reason[REASON_WORD_MAX], error[RENDER_TEXT_MAX];
 
         json_open(w, render_check_name(v, c), '{');
         json_bool(w, "healthy", is_healthy);
+        write_shadow(w, v, check);
         if (is_healthy && check_has_latency(c)) {
                 uint64_t tenths = usec_add(c->last.latency_usec, 50) / 100;
 
@@ -72,7 +84,7 @@ static void write_checks(JsonWriter *w, const RenderView *v, Probe p) {
         json_open(w, "checks", '{');
         while ((c = render_walk_next(&walk, v)))
                 if (check_config_feeds(c->config, p))
-                        write_check(w, v, c,
+                        write_check(w, v, walk.check,
                                     p == PROBE_LIVENESS ? !check_state_is_dead(c)
                                                         : health_is_good(c->state));
         json_close(w, '}');
@@ -149,7 +161,6 @@ static void write_component(JsonWriter *w, const char *name, bool is_up, const c
         json_open(w, name, '{');
         json_string(w, "status", is_up ? "UP" : "DOWN");
         json_string(w, "message", message);
-        json_close(w, '}');
 }
 
 static const char *component_message(char buf[static RENDER_TEXT_MAX], const RenderView *v,
@@ -169,6 +180,7 @@ static void write_uptime(JsonWriter *w, const RenderView *v) {
         timespan_format(span, usec_sub(v->snapshot->time.boottime, since));
         snprintf(message, sizeof(message), "%s for %s", is_started ? "Up" : "Not started", span);
         write_component(w, UPTIME_NAME, is_started, message);
+        json_close(w, '}');
 }
 
 void render_status(const RenderView *v, StrBuf *out) {
@@ -191,6 +203,8 @@ void render_status(const RenderView *v, StrBuf *out) {
 
                 write_component(&w, name, health_is_good(c->state),
                                 component_message(message, v, c));
+                write_shadow(&w, v, walk.check);
+                json_close(&w, '}');
                 has_uptime |= str_equal(name, UPTIME_NAME);
         }
         if (!has_uptime)

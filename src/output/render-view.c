@@ -22,7 +22,7 @@ static bool view_has_service(const RenderView *v, size_t service) {
 
         if (v->service != INDEX_NONE)
                 return v->service == service;
-        if (config->is_builtin)
+        if (config->is_builtin || config->is_shadow)
                 return true;
         if (v->snapshot->services[service].verdict.is_inactive && !v->snapshot->host.is_inactive)
                 return false;

@@ -57,7 +57,7 @@ static void episode_forget(const Watchdog *w, const char *service) {
 }
 
 static bool wants_watchdog(const ServiceConfig *service) {
-        return service->on_liveness_failure == ON_LIVENESS_FAILURE_WATCHDOG;
+        return service->on_liveness_failure == ON_LIVENESS_FAILURE_WATCHDOG && !service->is_shadow;
 }
 
 /* Evidence that the episode is over: every liveness check was run and found good. */
@@ -65,7 +65,7 @@ static bool liveness_is_proven(const Snapshot *s, size_t service) {
         CheckState *const *checks = snapshot_checks_of(s, service);
 
         for (size_t i = 0; i < s->config->services[service].n_checks; i++)
-                if (check_config_feeds(checks[i]->config, PROBE_LIVENESS) &&
+                if (check_config_counts(checks[i]->config, PROBE_LIVENESS) &&
                     !health_is_good(checks[i]->measured))
                         return false;
         return true;

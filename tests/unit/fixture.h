@@ -24,7 +24,7 @@ typedef struct FixtureCheck {
         const char *name;
         const char *canonical; /* NULL: the name */
         unsigned probes;       /* 0: READINESS */
-        bool is_uncritical;
+        bool is_uncritical, is_shadow;
         usec_t interval_usec, retry_interval_usec, max_age_usec; /* 10s, 2s, 31s */
         usec_t initial_delay_usec, warn_latency_usec, max_latency_usec;
         uint64_t failure_threshold, success_threshold, liveness_failure_threshold; /* 2, 1, 3 */
@@ -33,7 +33,7 @@ typedef struct FixtureCheck {
 
 typedef struct FixtureService {
         const char *name, *unit, *defect;
-        bool is_builtin, is_left_out;            /* left out: Host=no */
+        bool is_builtin, is_left_out, is_shadow; /* left out: Host=no */
         usec_t startup_timeout_usec;             /* 5min */
         FixtureCheck checks[FIXTURE_CHECKS_MAX]; /* up to the first without a name */
 } FixtureService;
@@ -72,6 +72,7 @@ static inline CheckConfig *fixture_check_config(const char *service, const Fixtu
         c->canonical = fixture_need(strdup(f->canonical ? f->canonical : f->name));
         c->probes = (unsigned) fixture_or(f->probes, READINESS);
         c->is_critical = !f->is_uncritical;
+        c->is_shadow = f->is_shadow;
         c->interval_usec = fixture_or(f->interval_usec, 10 * SEC);
         c->timeout_usec = SEC;
         c->retry_interval_usec = fixture_or(f->retry_interval_usec, 2 * SEC);
@@ -91,7 +92,8 @@ static inline void fixture_service_config(ServiceConfig *ret, const FixtureServi
                 .unit = f->unit ? fixture_need(strdup(f->unit)) : NULL,
                 .defect = f->defect ? fixture_need(strdup(f->defect)) : NULL,
                 .is_builtin = f->is_builtin,
-                .counts_for_host = !f->is_left_out && !f->is_builtin,
+                .counts_for_host = !f->is_left_out && !f->is_builtin && !f->is_shadow,
+                .is_shadow = f->is_shadow,
                 .startup_timeout_usec = fixture_or(f->startup_timeout_usec, 300 * SEC),
         };
 }

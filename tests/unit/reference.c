@@ -3,6 +3,10 @@
 
 /* -- one check --------------------------------------------------------------------------------- */
 
+static bool feeds(const CheckConfig *c, Probe p) {
+        return !c->is_shadow && c->probes & 1U << p;
+}
+
 static bool is_success(char letter) {
         return letter == 'p' || letter == 'w';
 }
@@ -56,7 +60,7 @@ static bool is_dead_after(const RefCheck *c, size_t n) {
         int up = last_streak(c, n, is_success, c->config->success_threshold);
         int unknown = last_letter(c, n, "e");
 
-        if (!check_config_feeds(c->config, PROBE_LIVENESS))
+        if (!feeds(c->config, PROBE_LIVENESS))
                 return false;
         if (dead < 0 && up < 0 && unknown < 0)
                 return c->is_base_dead;
@@ -147,11 +151,11 @@ static bool is_start_over(const Reference *r, const RefService *s) {
         for (size_t i = 0; i < s->config->n_checks; i++) {
                 const RefCheck *c = r->checks + s->config->first_check + i;
 
-                if (check_config_feeds(c->config, PROBE_STARTUP)) {
+                if (feeds(c->config, PROBE_STARTUP)) {
                         any = true;
                         all_good = all_good && c->was_good;
                 }
-                if (check_config_feeds(c->config, PROBE_READINESS))
+                if (feeds(c->config, PROBE_READINESS))
                         all_seen = all_seen && c->had_result;
         }
         return any ? all_good : all_seen;
@@ -363,12 +367,12 @@ Verdict reference_service(const Reference *r, size_t service, const Snapshot *sn
                                  state->joins_until_boottime <= snapshot->time.boottime;
 
                 if (v.started == STARTUP_STARTED && !v.is_inactive &&
-                    check_config_feeds(c->config, PROBE_LIVENESS)) {
+                    feeds(c->config, PROBE_LIVENESS)) {
                         if (is_published_dead(c))
                                 v.live = LIVENESS_DEAD;
                         v.is_measured_dead = v.is_measured_dead || reference_is_dead(c);
                 }
-                if (!check_config_feeds(c->config, PROBE_READINESS))
+                if (!feeds(c->config, PROBE_READINESS))
                         continue;
                 if (is_needed && !is_good)
                         v.ready = READINESS_NOT_READY;

@@ -79,6 +79,28 @@ static void test_readiness_by_check_state(void **state _unused_) {
                 }
 }
 
+/* Whatever a check in shadow finds, no verdict changes; it is not waited for either. */
+static void test_shadow(void **state _unused_) {
+        for (Outcome o = OUTCOME_PASS; o <= OUTCOME_ERROR; o++) {
+                _cleanup_(state_freep) State *s = fixture_state(&(FixtureService){
+                        "orders", .checks = { { "db" },
+                                              { "new", .is_shadow = true, .failure_threshold = 1,
+                                                .probes = READINESS | LIVENESS | STARTUP,
+                                                .liveness_failure_threshold = 1 } } });
+                Verdict v;
+
+                fixture_apply_result(s, 0, OUTCOME_PASS, fixture_time(0));
+                assert_int_equal(evaluate(s, 0, 0).started, STARTUP_STARTED);
+                fixture_apply_result(s, 1, o, fixture_time(0));
+                v = evaluate(s, 0, 0);
+                assert_string_equal(verdict_summary(&v), "ready");
+                assert_false(v.is_measured_dead);
+                for (Probe p = 0; p < PROBE_COUNT_; p++)
+                        assert_false(probe_check_blocks(s->checks[1], p, false, fixture_time(0)));
+                assert_int_equal(s->checks[1]->state == HEALTH_UNHEALTHY, o == OUTCOME_FAIL);
+        }
+}
+
 static void test_pending_degrades_after_a_result(void **state _unused_) {
         _cleanup_(state_freep) State *s = fixture_state(
                 &(FixtureService){ "orders", .checks = { { "cache", .is_uncritical = true } } });
@@ -342,6 +364,7 @@ int main(void) {
                 cmocka_unit_test(test_words),
                 cmocka_unit_test(test_summary),
                 cmocka_unit_test(test_readiness_by_check_state),
+                cmocka_unit_test(test_shadow),
                 cmocka_unit_test(test_pending_degrades_after_a_result),
                 cmocka_unit_test(test_other_probes_do_not_count),
                 cmocka_unit_test(test_liveness_is_alive_while_starting),

@@ -243,6 +243,36 @@ static void test_bodies_of_a_service(void **state _unused_) {
                     "\"error\":\"Connection refused\"}},\"degraded\":[\"disk\"]}");
 }
 
+/* What is in shadow is shown, marked, and changes no verdict. */
+static void test_shadow(void **state _unused_) {
+        static const FixtureService services[] = {
+                { "orders", .checks = { { "db" }, { "new", .is_shadow = true } } },
+                { "trial", .is_shadow = true, .checks = { { "app" } } },
+        };
+        static const Story stories[] = { GOOD, REFUSED, REFUSED };
+        _cleanup_(state_freep) State *s = make_state(services, 2, stories);
+
+        assert_body(s, render_ready, INDEX_NONE, false,
+                    "{\"status\":\"ready\",\"checks\":{"
+                    "\"orders/db\":{\"healthy\":true,\"latency_ms\":3.2},"
+                    "\"orders/new\":{\"healthy\":false,\"shadow\":true,\"reason\":\"refused\","
+                    "\"error\":\"Connection refused\"},"
+                    "\"trial/app\":{\"healthy\":false,\"shadow\":true,\"reason\":\"refused\","
+                    "\"error\":\"Connection refused\"}}}");
+        assert_body(s, render_ready, 1, false,
+                    "{\"status\":\"not_ready\",\"service\":\"trial\",\"shadow\":true,\"checks\":{"
+                    "\"app\":{\"healthy\":false,\"reason\":\"refused\","
+                    "\"error\":\"Connection refused\"}}}");
+        assert_body(s, render_status, 0, false,
+                    "{\"status\":\"UP\",\"service\":\"orders\","
+                    "\"timestamp\":\"2023-11-14T22:13:30.000Z\",\"version\":\"" PACKAGE_VERSION
+                    "\",\"components\":{"
+                    "\"db\":{\"status\":\"UP\",\"message\":\"Healthy\"},"
+                    "\"new\":{\"status\":\"DOWN\",\"message\":\"Connection refused\","
+                    "\"shadow\":true},"
+                    "\"application_uptime\":{\"status\":\"UP\",\"message\":\"Up for 0ms\"}}}");
+}
+
 /* Where no check is the cause the verdict itself says why. */
 static void test_obstacles(void **state _unused_) {
         static const FixtureService broken[] = {
@@ -335,6 +365,7 @@ static void test_metrics(void **state _unused_) {
         static const char *const samples[] = {
                 "\nvitald_check_healthy{service=\"orders\",check=\"db\"} 1\n",
                 "\nvitald_check_state{service=\"orders\",check=\"db\",state=\"healthy\"} 1\n",
+                "\nvitald_check_shadow{service=\"orders\",check=\"db\"} 0\n",
                 "\nvitald_check_state{service=\"orders\",check=\"db\",state=\"pending\"} 0\n",
                 ",check=\"db\",le=\"0.0025\"} 0\n",
                 ",check=\"db\",le=\"0.005\"} 3\n",
@@ -400,6 +431,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_bodies_of_the_host),
                 cmocka_unit_test(test_bodies_of_a_service),
+                cmocka_unit_test(test_shadow),
                 cmocka_unit_test(test_obstacles),
                 cmocka_unit_test(test_inactive),
                 cmocka_unit_test(test_undecided),

@@ -137,7 +137,7 @@ static void verify_readiness(const Simulation *sim, size_t service) {
                 const CheckState *c = s->checks[i];
                 bool is_joining = c->joins_until_boottime > 0;
 
-                if (!check_config_feeds(c->config, PROBE_READINESS) || !c->config->is_critical)
+                if (!check_config_counts(c->config, PROBE_READINESS) || !c->config->is_critical)
                         continue;
                 if (v->verdict.ready == READINESS_READY)
                         MUST(sim, health_is_good(c->state) || is_joining);

@@ -58,6 +58,7 @@ static void random_check(World *w, FixtureCheck *c, const char *name, bool is_bu
                 .canonical = new_canonical(w),
                 .probes = random_probes(w),
                 .is_uncritical = is_builtin || chance(w, 25),
+                .is_shadow = chance(w, 10),
                 .initial_delay_usec = chance(w, 10) ? world_random(w, w->scale_usec) : 0,
         };
         random_times(w, c);
@@ -103,7 +104,7 @@ static Config *make_config(const World *w) {
 
 /* Changes one check; which of its settings decides whether it still tests the same thing. */
 static void mutate_check(World *w, FixtureService *s, FixtureCheck *c) {
-        switch (world_random(w, 6)) {
+        switch (world_random(w, 7)) {
         case 0:
                 c->canonical = new_canonical(w);
                 random_thresholds(w, c);
@@ -121,6 +122,10 @@ static void mutate_check(World *w, FixtureService *s, FixtureCheck *c) {
                 random_times(w, c);
                 break;
         case 5:
+                if (w->is_wild || !(c->probes & LIVENESS))
+                        c->is_shadow = !c->is_shadow;
+                break;
+        case 6:
                 if (!w->is_wild)
                         break;
                 random_thresholds(w, c);
