@@ -55,19 +55,26 @@ void daemon_publish(Daemon *d) {
 
 static bool on_result(void *userdata, size_t check, uint64_t serial, const Result *result) {
         Daemon *d = userdata;
-        Result graded = *result;
+        const Config *config = d->state->config;
+        bool is_undecided = false;
 
-        result_grade(d->state->config->checks[check], &graded);
-        daemon_apply(d, &(Event){ .type = EVENT_RESULT, .check = check, .result = &graded });
+        CONFIG_FOREACH_SERVED(i, config, check) {
+                Result graded = *result;
+
+                result_grade(config->checks[i], &graded);
+                daemon_apply(d, &(Event){ .type = EVENT_RESULT, .check = i, .result = &graded });
+                daemon_note_run(d, i, serial);
+                is_undecided |= check_state_is_undecided(d->state->checks[i]);
+        }
         d->has_numbers = true;
-        daemon_note_run(d, check, serial);
-        return check_state_is_undecided(d->state->checks[check]);
+        return is_undecided;
 }
 
 static void on_voided(void *userdata, size_t check) {
         Daemon *d = userdata;
 
-        daemon_apply(d, &(Event){ .type = EVENT_VOID, .check = check });
+        CONFIG_FOREACH_SERVED(i, d->state->config, check)
+        daemon_apply(d, &(Event){ .type = EVENT_VOID, .check = i });
         d->has_numbers = true;
 }
 

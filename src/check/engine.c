@@ -135,7 +135,7 @@ static void check_open(Check *c) {
 }
 
 static bool check_has_runs(const Check *c) {
-        return !(c->config->type->flags & (CHECK_TYPE_PUSH | CHECK_TYPE_COMBINED));
+        return !c->is_served && !(c->config->type->flags & (CHECK_TYPE_PUSH | CHECK_TYPE_COMBINED));
 }
 
 /* -- reload ------------------------------------------------------------------------------------ */
@@ -157,11 +157,30 @@ static void lineup_done(Lineup *l) {
         free(l->taken_from);
 }
 
+/* The check of that name that tests the same thing, or INDEX_NONE. */
 static size_t engine_find_same(const Engine *e, const CheckConfig *config) {
         size_t i = e->config ? config_find_check(e->config, config->service, config->name)
                              : INDEX_NONE;
 
-        if (i == INDEX_NONE || !check_config_same_target(e->checks[i]->config, config))
+        if (i == INDEX_NONE || !check_config_same_target(e->config->checks[i], config))
+                return INDEX_NONE;
+        return i;
+}
+
+/* The check whose runs go on as those of this one. Those that are shared follow the shared check,
+ * whichever service's check runs for it. */
+static size_t engine_find_running(const Engine *e, const Config *config, size_t check) {
+        const CheckConfig *c = config->checks[check];
+        size_t i;
+
+        if (!e->config || config_runs_as(config, check) != check)
+                return INDEX_NONE;
+        if (!c->shared) {
+                i = engine_find_same(e, c);
+                return i != INDEX_NONE && e->config->checks[i]->shared ? INDEX_NONE : i;
+        }
+        i = config_find_shared(e->config, c->shared);
+        if (i == INDEX_NONE || !check_config_same_target(e->config->checks[i], c))
                 return INDEX_NONE;
         return i;
 }
@@ -175,7 +194,7 @@ static int lineup_make(Lineup *l, Engine *e, Config *config) {
         if (!l->checks || !l->due_usec || !l->taken_from)
                 return -ENOMEM;
         for (size_t i = 0; i < config->n_checks; i++) {
-                l->taken_from[i] = engine_find_same(e, config->checks[i]);
+                l->taken_from[i] = engine_find_running(e, config, i);
                 l->checks[i] = l->taken_from[i] == INDEX_NONE ? check_new(e, config->checks[i])
                                                               : e->checks[l->taken_from[i]];
                 if (!l->checks[i])
@@ -201,11 +220,23 @@ static void lineup_take_over(Lineup *l, size_t i, Engine *e, CheckConfig *config
 }
 
 /* Opens a new check and plans its first run. */
-static void lineup_open(Lineup *l, size_t i, usec_t now) {
+static void lineup_open(Lineup *l, size_t i, const Config *config, usec_t now) {
         Check *c = l->checks[i];
 
+        c->is_served = config_runs_as(config, i) != i;
         l->due_usec[i] = check_has_runs(c) ? schedule_first(c->config, now) : USEC_INFINITY;
         c->index = i;
+}
+
+/* What is new among those that a run serves must not wait for a run that may be far off. */
+static void lineup_hurry(Lineup *l, const Engine *e, const Config *config, usec_t now) {
+        for (size_t i = 0; config->shares && i < l->n; i++) {
+                size_t runs_as = config_runs_as(config, i);
+
+                if (config->checks[i]->shared && !l->checks[runs_as]->run &&
+                    engine_find_same(e, config->checks[i]) == INDEX_NONE)
+                        l->due_usec[runs_as] = MIN(l->due_usec[runs_as], now);
+        }
 }
 
 /* What the new configuration no longer holds. */
@@ -226,9 +257,10 @@ int engine_configure(Engine *e, Config *config) {
          * ones are opened. */
         for (size_t i = 0; i < l.n; i++)
                 if (l.taken_from[i] == INDEX_NONE)
-                        lineup_open(&l, i, now);
+                        lineup_open(&l, i, config, now);
                 else
                         lineup_take_over(&l, i, e, config->checks[i]);
+        lineup_hurry(&l, e, config, now);
         engine_close_leftovers(e);
 
         free(e->checks);
@@ -240,7 +272,7 @@ int engine_configure(Engine *e, Config *config) {
         e->config = config_ref(config);
 
         for (size_t i = 0; i < e->n_checks; i++)
-                if (l.taken_from[i] == INDEX_NONE)
+                if (l.taken_from[i] == INDEX_NONE && !e->checks[i]->is_served)
                         check_open(e->checks[i]);
         engine_arm(e, now);
         return 0;
@@ -375,8 +407,13 @@ Workers *engine_workers(Engine *engine) {
         return engine->workers;
 }
 
+/* The check whose runs are this one's. */
+static Check *engine_running(const Engine *e, size_t check) {
+        return e->checks[config_runs_as(e->config, check)];
+}
+
 int engine_run(Engine *e, size_t check, uint64_t *ret_serial) {
-        Check *c = e->checks[check];
+        Check *c = engine_running(e, check);
 
         if (!check_has_runs(c))
                 return -EOPNOTSUPP;
@@ -385,14 +422,14 @@ int engine_run(Engine *e, size_t check, uint64_t *ret_serial) {
                 c->is_wanted_again = true;
                 c->trigger_usec = 0;
         } else {
-                e->due_usec[check] = MIN(e->due_usec[check], engine_now(e));
+                e->due_usec[c->index] = MIN(e->due_usec[c->index], engine_now(e));
                 engine_arm(e, 0);
         }
         return 0;
 }
 
 int engine_report(Engine *e, size_t check, const Result *result, const Sender *sender) {
-        Check *c = e->checks[check];
+        Check *c = engine_running(e, check);
 
         if (!c->driver->report || !c->is_open)
                 return -EOPNOTSUPP;
@@ -400,7 +437,9 @@ int engine_report(Engine *e, size_t check, const Result *result, const Sender *s
 }
 
 usec_t engine_next_run_usec(const Engine *e, size_t check) {
-        return e->checks[check]->run ? 0 : e->due_usec[check];
+        const Check *c = engine_running(e, check);
+
+        return c->run ? 0 : e->due_usec[c->index];
 }
 
 void engine_kick(Engine *e) {

@@ -78,9 +78,17 @@ static void apply_unknown_key(const SectionApply *a, const Assignment *s) {
                                 title);
 }
 
+/* Why a key that is known may not stand here, or NULL. */
+static const char *apply_refusal(const SectionApply *a, const SettingsTarget *t, const Option *o) {
+        if (a->is_for_all && o->flags & OPTION_OWN)
+                return "stands in the check that it is for";
+        return t->is_run || o->flags & OPTION_RUN ? a->refuse_run : NULL;
+}
+
 static int apply_assignment(const SectionApply *a, const Assignment *s) {
         char why[OPTION_WHY_MAX];
         const Assignment **set;
+        const char *refusal;
         SettingsTarget *t;
         const Option *o;
         int r;
@@ -91,8 +99,9 @@ static int apply_assignment(const SectionApply *a, const Assignment *s) {
                 return 0;
         }
         assert(t->schema->n <= SCHEMA_OPTIONS_MAX);
-        if (a->is_for_all && o->flags & OPTION_OWN) {
-                apply_fault(a, s->file, s->line, s->key, "stands in the check that it is for");
+        refusal = apply_refusal(a, t, o);
+        if (refusal) {
+                apply_fault(a, s->file, s->line, s->key, refusal);
                 return 0;
         }
         set = &t->set[o - t->schema->options];

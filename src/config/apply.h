@@ -13,7 +13,8 @@
 /* One struct that a section's keys may set. A section may fill several. */
 typedef struct SettingsTarget {
         const Schema *schema;
-        void *settings;                            /* borrowed; schema_init() was done */
+        void *settings; /* borrowed; schema_init() was done */
+        bool is_run;    /* all its options are as if they had OPTION_RUN */
         const Assignment *set[SCHEMA_OPTIONS_MAX]; /* by option: what set it last, or NULL */
 } SettingsTarget;
 
@@ -22,6 +23,7 @@ typedef struct SectionApply {
         SettingsTarget *targets; /* borrowed; searched in this order */
         size_t n_targets;
         bool is_for_all;          /* [Defaults]: OPTION_OWN is a fault */
+        const char *refuse_run;   /* borrowed: why OPTION_RUN is a fault here; NULL: it is none */
         bool takes_any_key;       /* unknown keys are no fault: their table could not be had */
         Diagnostics *diagnostics; /* NULL: the faults are listed elsewhere */
 } SectionApply;

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "config/apply.h"
+#include "config/shared.h"
 
 /* Type= decides what the other keys mean, so it is looked at first; as an option it is only there
  * to be known. */
@@ -21,6 +22,7 @@ typedef struct CheckLoad {
         char *type_name;    /* owned: the one field of type_schema */
         SettingsTarget targets[3];
         SectionApply apply;
+        char refusal[OPTION_WHY_MAX]; /* of keys that stand in the shared check */
 } CheckLoad;
 
 enum { TARGET_TYPE, TARGET_COMMON, TARGET_OWN };
@@ -37,6 +39,10 @@ static const char *section_type_name(const Section *s) {
                 if (str_equal(s->items[i].key, "Type"))
                         name = *s->items[i].value ? s->items[i].value : NULL;
         return name;
+}
+
+static const Section *section_with_type(const CheckSources *sources) {
+        return sources->shared ? &sources->shared->section : sources->section;
 }
 
 /* Names the nearest type, or else all. */
@@ -82,15 +88,15 @@ static int check_prepare(CheckLoad *l, const CheckType *type) {
         c = l->check = check_config_new();
         if (!c)
                 return -ENOMEM;
-        l->targets[TARGET_TYPE] = (SettingsTarget){ &type_schema, &l->type_name, {} };
-        l->targets[TARGET_COMMON] = (SettingsTarget){ &check_schema, c, {} };
+        l->targets[TARGET_TYPE] = (SettingsTarget){ &type_schema, &l->type_name, true, {} };
+        l->targets[TARGET_COMMON] = (SettingsTarget){ &check_schema, c, false, {} };
         l->apply.n_targets = 2;
         if (type) {
                 c->type = type;
                 c->settings = calloc(1, MAX(type->settings_size, (size_t) 1));
                 if (!c->settings)
                         return -ENOMEM;
-                l->targets[TARGET_OWN] = (SettingsTarget){ &type->schema, c->settings, {} };
+                l->targets[TARGET_OWN] = (SettingsTarget){ &type->schema, c->settings, true, {} };
                 l->apply.n_targets = 3;
                 return schema_init(&type->schema, c->settings);
         }
@@ -98,27 +104,41 @@ static int check_prepare(CheckLoad *l, const CheckType *type) {
         return 0;
 }
 
-/* [Defaults] first, the check's own keys over it. */
-static int check_apply(CheckLoad *l, const Section *defaults) {
-        int r;
+/* A section whose faults are listed where it stands. */
+static int check_apply_below(CheckLoad *l, const Section *section, bool is_for_all) {
+        SettingsTarget targets[ELEMENTSOF(l->targets)];
+        SectionApply apply = {
+                .section = section,
+                .targets = is_for_all ? targets + TARGET_COMMON : targets,
+                .n_targets = is_for_all ? 1 : l->apply.n_targets,
+                .is_for_all = is_for_all,
+        };
 
-        if (defaults) {
-                SettingsTarget target = { &check_schema, l->check, {} };
-                SectionApply apply = {
-                        .section = defaults,
-                        .targets = &target,
-                        .n_targets = 1,
-                        .is_for_all = true,
-                };
+        memcpy(targets, l->targets, sizeof(targets));
+        return section_apply(&apply);
+}
 
-                r = section_apply(&apply);
-                if (r < 0)
-                        return r;
+/* [Defaults] first, then what is shared, the check's own keys over both. */
+static int check_apply(CheckLoad *l, const CheckSources *sources) {
+        const SharedCheck *shared = sources->shared;
+        int r = 0;
+
+        if (sources->defaults)
+                r = check_apply_below(l, sources->defaults, true);
+        if (r >= 0 && shared)
+                r = check_apply_below(l, &shared->section, false);
+        if (r < 0)
+                return r;
+        if (shared) {
+                snprintf(l->refusal, sizeof(l->refusal),
+                         "stands in checks/%s.conf, which is run once for all", shared->name);
+                l->apply.refuse_run = l->refusal;
         }
         r = section_apply(&l->apply);
         if (r < 0)
                 return r;
-        section_require(&l->apply);
+        if (!shared)
+                section_require(&l->apply);
         return 0;
 }
 
@@ -252,17 +272,17 @@ static size_t fault_count(const Diagnostics *d) {
 
 static int check_load_all(CheckLoad *l, const CheckSources *sources, Diagnostics *d) {
         const CheckType *type = check_load_type(sources);
-        const char *type_name = section_type_name(sources->section);
+        const char *type_name = section_type_name(section_with_type(sources));
         size_t n_before = fault_count(d);
         int r;
 
         r = check_prepare(l, type);
         if (r < 0)
                 return r;
-        r = check_name(l->check, sources->service, sources->section->argument);
+        r = check_name(l->check, sources->service, sources->name);
         if (r < 0)
                 return r;
-        r = check_apply(l, sources->defaults);
+        r = check_apply(l, sources);
         if (r < 0)
                 return r;
         if (!type_name)
@@ -281,7 +301,7 @@ static int check_load_all(CheckLoad *l, const CheckSources *sources, Diagnostics
 }
 
 const CheckType *check_load_type(const CheckSources *sources) {
-        const char *name = section_type_name(sources->section);
+        const char *name = section_type_name(section_with_type(sources));
 
         for (size_t i = 0; name && sources->types[i]; i++)
                 if (str_equal(sources->types[i]->name, name))

@@ -7,10 +7,14 @@
 #include "config/document.h"
 #include "model/config.h"
 
+typedef struct SharedCheck SharedCheck;
+
 typedef struct CheckSources {
-        const char *service;     /* borrowed: the service's name */
-        const Section *section;  /* [Check NAME] */
-        const Section *defaults; /* [Defaults], or NULL; its own faults are listed elsewhere */
+        const char *service;       /* borrowed: the service's name */
+        const char *name;          /* borrowed: the check's */
+        const Section *section;    /* [Check NAME] */
+        const SharedCheck *shared; /* borrowed: what From= names; NULL: nothing */
+        const Section *defaults;   /* [Defaults], or NULL; its own faults are listed elsewhere */
         CheckTypes types;
         CredentialStore *credentials;
 } CheckSources;

@@ -8,6 +8,7 @@
 #include "config/apply.h"
 #include "config/check-loader.h"
 #include "config/document.h"
+#include "config/shared.h"
 
 #define MAIN_FILE    "vitald.conf"
 #define BUILTIN_FILE "host.conf"
@@ -34,6 +35,7 @@ typedef struct Loader {
         CredentialStore credentials;
         Config *config;          /* owned */
         const Section *defaults; /* borrowed, or NULL */
+        SharedChecks shared;
         size_t n_services_allocated, n_checks_allocated;
 } Loader;
 
@@ -202,19 +204,24 @@ static int loader_add_check(Loader *l, CheckConfig *check) {
         return 0;
 }
 
-static int loader_check(Loader *l, ServiceLoad *s, const Section *section) {
-        Diagnostics *d = &l->config->diagnostics;
-        _cleanup_(check_config_unrefp) CheckConfig *check = NULL;
-        CheckSources sources = {
-                .service = s->name,
-                .section = section,
+static CheckSources loader_check_sources(Loader *l) {
+        return (CheckSources){
                 .defaults = l->defaults,
                 .types = l->sources->types,
                 .credentials = &l->credentials,
         };
+}
+
+static int loader_check(Loader *l, ServiceLoad *s, const Section *section) {
+        Diagnostics *d = &l->config->diagnostics;
+        _cleanup_(check_config_unrefp) CheckConfig *check = NULL;
+        CheckSources sources = loader_check_sources(l);
         char title[SECTION_TITLE_MAX];
         int r;
 
+        sources.service = s->name;
+        sources.name = section->argument;
+        sources.section = section;
         /* The built-in checks are those of the types that this build has. */
         if (s->is_builtin && section->file == s->document.files[0].path &&
             !check_load_type(&sources))
@@ -231,6 +238,9 @@ static int loader_check(Loader *l, ServiceLoad *s, const Section *section) {
                                 CONFIG_CHECKS_MAX);
                 return 0;
         }
+        r = shared_checks_find(&l->shared, section, d, &sources.shared);
+        if (r < 0)
+                return 0;
         r = check_load(&sources, d, &check);
         if (r < 0 || !check)
                 return r;
@@ -418,6 +428,22 @@ static Loader loader_make(const ConfigSources *sources, Config *config) {
         };
 }
 
+/* All files, in the order in which one needs the other. */
+static int loader_load(Loader *l, Document *main_document) {
+        CheckSources sources;
+        int r;
+
+        r = loader_main(l, main_document);
+        if (r < 0)
+                return r;
+        sources = loader_check_sources(l);
+        r = shared_checks_load(l->sources->root, &sources, &l->config->diagnostics, &l->shared);
+        if (r < 0)
+                return r;
+        r = loader_services(l);
+        return r < 0 ? r : config_share(l->config);
+}
+
 int config_load(const ConfigSources *sources, Config **ret) {
         _cleanup_(config_unrefp) Config *config = config_new();
         _cleanup_(document_done) Document main_document = {};
@@ -426,10 +452,8 @@ int config_load(const ConfigSources *sources, Config **ret) {
 
         if (!config)
                 return -ENOMEM;
-        r = loader_main(&l, &main_document);
-        if (r < 0)
-                return r;
-        r = loader_services(&l);
+        r = loader_load(&l, &main_document);
+        shared_checks_done(&l.shared);
         if (r < 0)
                 return r;
         *ret = TAKE(config);
@@ -452,26 +476,4 @@ int config_load_text(const ConfigSources *sources, const char *name, const char 
                 return r;
         *ret = TAKE(config);
         return 0;
-}
-
-int config_verify_format(const Config *c, char **ret) {
-        _cleanup_free_ char *faults = NULL;
-        _cleanup_strbuf_ StrBuf b = {};
-        size_t n = fault_count(c);
-        int r;
-
-        r = diagnostics_format(&c->diagnostics, &faults);
-        if (r < 0)
-                return r;
-        strbuf_append(&b, faults);
-        if (n > 0)
-                strbuf_printf(&b, "%zu fault%s\n", n, n == 1 ? "" : "s");
-        else
-                strbuf_printf(&b, "%zu service%s, %zu check%s: good\n", c->n_services,
-                              c->n_services == 1 ? "" : "s", c->n_checks,
-                              c->n_checks == 1 ? "" : "s");
-        if (n == 0 && !config_has_services(c))
-                strbuf_append(&b, "no service is configured: the host would not be ready, reason "
-                                  "unconfigured\n");
-        return strbuf_finish(&b, ret);
 }

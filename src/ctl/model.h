@@ -65,8 +65,9 @@ typedef struct Verdicts {
 typedef struct CheckInfo {
         char *service, *name, *id, *path;                  /* owned; id: "orders/database" */
         char *type, *target, *description, *documentation; /* owned */
-        char *state, *measured_state, *reason, *message;   /* owned */
-        char *first_message, *last_outcome;                /* owned */
+        char *shared; /* owned: the shared check that it is taken from, or "" */
+        char *state, *measured_state, *reason, *message; /* owned */
+        char *first_message, *last_outcome;              /* owned */
         char **probes, **blocking; /* owned: verdicts that it feeds, and those it spoils now */
         bool is_critical, is_shadow;
         usec_t state_since, first_failure, last_run;

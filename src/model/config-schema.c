@@ -197,11 +197,15 @@ static const char *const degraded_status_words[] = { "200", "503", NULL };
 #define CHECK_SPAN(Key, member, Fallback, Min, Max)                                              \
         { .key = Key, .type = &option_timespan, FIELD(CheckConfig, member), .fallback = Fallback, \
           .min = Min, .max = Max }
+#define RUN_SPAN(Key, member, Fallback, Min, Max)                                                \
+        { .key = Key, .type = &option_timespan, FIELD(CheckConfig, member), .fallback = Fallback, \
+          .min = Min, .max = Max, .flags = OPTION_RUN }
 #define CHECK_COUNT(Key, member, Fallback)                                                       \
         { .key = Key, .type = &option_unsigned, FIELD(CheckConfig, member), .fallback = Fallback, \
           .min = 1, .max = 1000 }
 
 static const Option check_options[] = {
+        { .key = "From", .type = &option_string, FIELD(CheckConfig, shared), .flags = OPTION_OWN },
         { .key = "Description", .type = &option_string, FIELD(CheckConfig, description) },
         { .key = "Documentation", .type = &option_string, FIELD(CheckConfig, documentation) },
         { .key = "Probes", .type = &option_words, FIELD(CheckConfig, probes),
@@ -211,14 +215,13 @@ static const Option check_options[] = {
         { .key = "Shadow", .type = &option_bool, FIELD(CheckConfig, is_shadow), .fallback = "no" },
         { .key = "AllowRemoteLiveness", .type = &option_bool,
           FIELD(CheckConfig, allow_remote_liveness), .fallback = "no" },
-        CHECK_SPAN("Interval", interval_usec, "10s", 10 * USEC_PER_MSEC, USEC_PER_DAY),
+        RUN_SPAN("Interval", interval_usec, "10s", 10 * USEC_PER_MSEC, USEC_PER_DAY),
         /* 0 until the loader puts in what follows from the type and from Interval= */
-        CHECK_SPAN("Timeout", timeout_usec, NULL, 10 * USEC_PER_MSEC, USEC_PER_HOUR),
-        CHECK_SPAN("RetryInterval", retry_interval_usec, NULL, 10 * USEC_PER_MSEC, USEC_PER_DAY),
-        CHECK_SPAN("MaxAge", max_age_usec, NULL, 20 * USEC_PER_MSEC, 30 * USEC_PER_DAY),
-        CHECK_SPAN("InitialDelay", initial_delay_usec, "0", 0, USEC_PER_DAY),
-        CHECK_SPAN("ConnectionMaxAge", connection_max_age_usec, "5min", USEC_PER_SEC,
-                   USEC_INFINITY),
+        RUN_SPAN("Timeout", timeout_usec, NULL, 10 * USEC_PER_MSEC, USEC_PER_HOUR),
+        RUN_SPAN("RetryInterval", retry_interval_usec, NULL, 10 * USEC_PER_MSEC, USEC_PER_DAY),
+        RUN_SPAN("MaxAge", max_age_usec, NULL, 20 * USEC_PER_MSEC, 30 * USEC_PER_DAY),
+        RUN_SPAN("InitialDelay", initial_delay_usec, "0", 0, USEC_PER_DAY),
+        RUN_SPAN("ConnectionMaxAge", connection_max_age_usec, "5min", USEC_PER_SEC, USEC_INFINITY),
         CHECK_SPAN("WarnLatency", warn_latency_usec, NULL, 0, USEC_PER_HOUR),
         CHECK_SPAN("MaxLatency", max_latency_usec, NULL, 0, USEC_PER_HOUR),
         { .key = "Warn", .type = &option_limits, FIELD(CheckConfig, warn), .flags = OPTION_OWN },

@@ -47,6 +47,7 @@ static Config *config_free(Config *c) {
         for (size_t i = 0; i < c->n_checks; i++)
                 check_config_unref(c->checks[i]);
         free(c->checks);
+        free(c->shares);
         schema_clear(&daemon_schema, &c->daemon);
         schema_clear(&http_schema, &c->http);
         free(c->defect);
@@ -161,6 +162,53 @@ size_t config_find_check(const Config *c, const char *service, const char *check
         s = &c->services[i];
         for (i = s->first_check; i < s->first_check + s->n_checks; i++)
                 if (str_equal(c->checks[i]->name, check))
+                        return i;
+        return INDEX_NONE;
+}
+
+/* -- shared checks ----------------------------------------------------------------------------- */
+
+/* By the name of the shared check, then by index. */
+static int shared_compare(const void *a, const void *b, void *config) {
+        const Config *c = config;
+        const size_t *x = a, *y = b;
+        int r = strcmp(c->checks[*x]->shared, c->checks[*y]->shared);
+
+        return r != 0 ? r : (*x > *y) - (*x < *y);
+}
+
+int config_share(Config *c) {
+        _cleanup_free_ size_t *shared = calloc(MAX(c->n_checks, (size_t) 1), sizeof(size_t));
+        CheckShare *shares;
+        size_t n = 0;
+
+        if (!shared)
+                return -ENOMEM;
+        for (size_t i = 0; i < c->n_checks; i++)
+                if (c->checks[i]->shared)
+                        shared[n++] = i;
+        if (n == 0)
+                return 0;
+        shares = c->shares = calloc(c->n_checks, sizeof(CheckShare));
+        if (!shares)
+                return -ENOMEM;
+        for (size_t i = 0; i < c->n_checks; i++)
+                shares[i] = (CheckShare){ .runs_as = i, .next = INDEX_NONE };
+        qsort_r(shared, n, sizeof(size_t), shared_compare, c);
+        for (size_t i = 1; i < n; i++) {
+                size_t before = shared[i - 1], this = shared[i];
+
+                if (!str_equal(c->checks[before]->shared, c->checks[this]->shared))
+                        continue;
+                shares[before].next = this;
+                shares[this].runs_as = shares[before].runs_as;
+        }
+        return 0;
+}
+
+size_t config_find_shared(const Config *c, const char *name) {
+        for (size_t i = 0; c->shares && i < c->n_checks; i++)
+                if (c->checks[i]->shared && str_equal(c->checks[i]->shared, name))
                         return i;
         return INDEX_NONE;
 }

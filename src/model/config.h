@@ -32,6 +32,8 @@ typedef struct CheckConfig {
         const CheckType *type; /* borrowed, constant */
         void *settings;        /* owned: type->settings_size bytes, fields by type->schema */
         char *canonical;       /* owned: type and settings; equal texts test the same thing */
+        char *shared;          /* owned: From=, the shared check whose runs are this one's; or NULL
+                                */
         struct {
                 char *text, *host; /* owned, never NULL */
                 bool is_remote;
@@ -141,6 +143,12 @@ typedef struct HttpConfig {
 
 extern const Schema http_schema; /* fields of HttpConfig */
 
+/* How a check hangs together with others that one run serves. */
+typedef struct CheckShare {
+        size_t runs_as; /* whose run it is: the first of them */
+        size_t next;    /* the next of them; INDEX_NONE: it is the last */
+} CheckShare;
+
 typedef struct Config {
         unsigned n_ref;
         DaemonConfig daemon;
@@ -151,6 +159,7 @@ typedef struct Config {
                                * check's index here is its handle everywhere while this Config is in
                                * force. */
         size_t n_checks;
+        CheckShare *shares; /* owned, by check; NULL: each check has runs of its own */
         char *defect; /* owned; set when vitald.conf itself is bad: the whole host is not ready */
         Diagnostics diagnostics;
 } Config;
@@ -162,6 +171,22 @@ Config *config_unref(Config *c);
 DEFINE_CLEANUP(Config *, config_unref);
 
 #define INDEX_NONE SIZE_MAX
+
+/* Finds out which checks are served by one run, once all are there. 0 or -ENOMEM. */
+int config_share(Config *c);
+
+/* The check whose runs are this one's: itself, if it is not shared. */
+static inline size_t config_runs_as(const Config *c, size_t check) {
+        return c->shares ? c->shares[check].runs_as : check;
+}
+
+/* Walks over all checks that a run serves, beginning with the one that it is of. */
+#define CONFIG_FOREACH_SERVED(i, c, check)        \
+        for (size_t i = (check); i != INDEX_NONE; \
+             i = (c)->shares ? (c)->shares[i].next : INDEX_NONE)
+
+/* The check that runs for all that say From=NAME. */
+size_t config_find_shared(const Config *c, const char *name);
 
 /* INDEX_NONE if there is none of that name. */
 size_t config_find_service(const Config *c, const char *name);

@@ -46,6 +46,7 @@ typedef struct OptionType {
 enum {
         OPTION_REQUIRED = 1 << 0,
         OPTION_OWN = 1 << 1, /* means something for one check only: not in [Defaults] */
+        OPTION_RUN = 1 << 2, /* of how a check is run: stands where its type does */
 };
 
 struct Option {

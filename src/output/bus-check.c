@@ -12,7 +12,7 @@
 /* org.vitald1.Check */
 typedef struct CheckRow {
         BusTarget target;
-        const char *name, *service, *description, *documentation, *type, *target_text;
+        const char *name, *service, *description, *documentation, *type, *target_text, *shared;
         int is_critical, is_shadow, is_overridden;
         const char *state, *measured_state, *message, *first_failure_message, *last_outcome;
         char reason_buffer[REASON_WORD_MAX];
@@ -41,6 +41,7 @@ static void row_fill_config(CheckRow *row, const CheckConfig *c) {
         row->documentation = bus_text(c->documentation);
         row->type = c->type->name;
         row->target_text = bus_text(c->target.text);
+        row->shared = bus_text(c->shared);
         row->is_critical = c->is_critical;
         row->interval_usec = c->interval_usec;
         row->retry_interval_usec = c->retry_interval_usec;
@@ -224,6 +225,7 @@ static const sd_bus_vtable check_vtable[] = {
         SD_BUS_PROPERTY("Documentation", "s", NULL, ROW(documentation), 0),
         SD_BUS_PROPERTY("Type", "s", NULL, ROW(type), 0),
         SD_BUS_PROPERTY("Target", "s", NULL, ROW(target_text), 0),
+        SD_BUS_PROPERTY("From", "s", NULL, ROW(shared), 0),
         SD_BUS_PROPERTY("Probes", "as", get_probes, 0, 0),
         SD_BUS_PROPERTY("Critical", "b", NULL, ROW(is_critical), 0),
         SD_BUS_PROPERTY("Shadow", "b", NULL, ROW(is_shadow), 0),

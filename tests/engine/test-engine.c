@@ -209,6 +209,76 @@ static void test_reload_keeps_schedule(void **state _unused_) {
         bench_done(&b);
 }
 
+/* All of them are taken from one shared check. */
+static Config *make_shared(const unsigned versions[], size_t n) {
+        Config *c = make_config(&fake_driver, versions, n);
+
+        for (size_t i = 0; i < c->n_checks; i++)
+                c->checks[i]->shared = strdup("db");
+        assert_int_equal(config_share(c), 0);
+        return c;
+}
+
+static void test_shared_checks_run_once(void **state _unused_) {
+        static const unsigned three[] = { 1, 1, 1 };
+        uint64_t serial;
+        Bench b;
+
+        bench_new(&b);
+        take_config(&b, make_shared(three, 3));
+        assert_int_equal(calls.open, 1);
+        assert_int_equal(calls.start, 1);
+        finish(&b, 0, true);
+        assert_int_equal(b.n_results, 1);
+        assert_int_equal(b.seen[0].n, 1);
+        for (size_t i = 0; i < 3; i++)
+                assert_int_equal(engine_next_run_usec(b.engine, i),
+                                 engine_next_run_usec(b.engine, 0));
+
+        assert_int_equal(engine_run(b.engine, 2, &serial), 0);
+        assert_int_equal(serial, 2);
+        settle(&b);
+        assert_int_equal(calls.start, 2);
+        finish(&b, 0, true);
+        assert_int_equal(b.seen[0].serial, 2);
+        pass(&b, 100 * USEC_PER_SEC);
+        assert_int_equal(calls.open, 1);
+        bench_done(&b);
+}
+
+static void test_shared_checks_reload(void **state _unused_) {
+        static const unsigned before[] = { 0, 1, 1 }, fewer[] = { 0, 0, 1 }, more[] = { 1, 1, 1 };
+        usec_t due;
+        Bench b;
+
+        bench_new(&b);
+        take_config(&b, make_shared(before, 3));
+        finish(&b, 0, true);
+        due = engine_next_run_usec(b.engine, 0);
+
+        /* The one that ran for all goes: its run and connection stay. */
+        take_config(&b, make_shared(fewer, 3));
+        assert_int_equal(calls.open, 1);
+        assert_int_equal(calls.close, 0);
+        assert_int_equal(engine_next_run_usec(b.engine, 0), due);
+
+        /* Others come: the run is at once. */
+        take_config(&b, make_shared(more, 3));
+        assert_int_equal(calls.open, 1);
+        assert_int_equal(calls.start, 2);
+        finish(&b, 0, true);
+        assert_int_equal(b.n_results, 2);
+
+        /* From now on each for itself: nobody takes over what was shared. */
+        take_config(&b, make_config(&fake_driver, more, 3));
+        assert_int_equal(calls.close, 1);
+        assert_int_equal(calls.open, 4);
+        take_config(&b, make_shared(more, 3));
+        assert_int_equal(calls.close, 4);
+        assert_int_equal(calls.open, 5);
+        bench_done(&b);
+}
+
 static void test_defects(void **state _unused_) {
         Config *c = make_config(&fake_driver, one, 1);
         Bench b;
@@ -348,6 +418,8 @@ int main(void) {
                 cmocka_unit_test(test_stall_voids_failures),
                 cmocka_unit_test(test_reload),
                 cmocka_unit_test(test_reload_keeps_schedule),
+                cmocka_unit_test(test_shared_checks_run_once),
+                cmocka_unit_test(test_shared_checks_reload),
                 cmocka_unit_test(test_defects),
                 cmocka_unit_test(test_run_on_request),
                 cmocka_unit_test(test_report),
