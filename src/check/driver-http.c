@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "check/driver.h"
+#include "check/http-handle.h"
 #include "check/http-transfer.h"
 #include "check/http-verdict.h"
 #include "check/resolve-verdict.h"
@@ -20,29 +21,33 @@
 #define REPLY_MAX_BYTES ((uint64_t) 16 * 1024 * 1024) /* of MaxReply= */
 
 #define CONNECT_EXTRA_MSEC 1000
-/* No server has the habit of closing a connection sooner than this. One that passes a check and
- * closes at once is dying, and nothing is to be learned of that. */
-#define HABIT_MIN_USEC     (100 * USEC_PER_MSEC)
+
+/* A server that passes a check and closes the connection sooner than this may be dying, and nothing
+ * is to be learned of that, unless it lives on after so many times. */
+#define HABIT_MIN_USEC   (100 * USEC_PER_MSEC)
+#define SHORT_CLOSES_MAX 5
 
 /* Runs that a connection which ended may be worth, see instance_look_again(). */
 #define LOOKS_MAX 3
 
 typedef struct HttpShared {
         Multi *multi; /* owned */
+        HttpHandles handles;
 } HttpShared;
 
 typedef struct HttpInstance {
         Check *check;               /* borrowed */
-        CURL *easy;                 /* owned */
         struct curl_slist *headers; /* owned, with secrets */
         struct curl_slist *resolve; /* owned: the server's addresses as libcurl wants them */
         PeerWatch watch;
         usec_t closes_after_usec; /* the server closes connections that have been idle so long */
         usec_t closed_after_usec; /* it just did, and the next run tells what that meant; 0: no */
+        unsigned n_short_closes;  /* in a row, each followed by a pass */
         unsigned n_looks; /* runs that are still owed to a connection's end, see look_again() */
 } HttpInstance;
 
 typedef struct HttpRun {
+        CURL *easy; /* owned */
         Transfer transfer;
         ResolverQuery *query; /* owned; NULL: none under way */
         HttpReply reply;
@@ -102,8 +107,7 @@ static int on_connected(void *userdata, char *peer _unused_, char *local _unused
 }
 
 static bool easy_set_functions(CURL *easy) {
-        return http_set_common(easy) &&
-               curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) == CURLE_OK &&
+        return curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) == CURLE_OK &&
                curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head) == CURLE_OK &&
                curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
                curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected) == CURLE_OK;
@@ -116,15 +120,15 @@ static bool easy_set_settings(CURL *easy, const HttpSettings *s, struct curl_sli
                 .client_key = s->client_key,
                 .client_key_text = s->client_key_credential.secret,
         };
-        bool ok =
-                curl_easy_setopt(easy, CURLOPT_URL, s->url) == CURLE_OK && http_set_tls(easy, &tls);
 
-        if (s->unix_socket)
-                ok = ok &&
-                     curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, s->unix_socket) == CURLE_OK;
-        ok = ok && curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) == CURLE_OK;
-        return ok && curl_easy_setopt(easy, CURLOPT_NOBODY,
-                                      (long) (s->method == HTTP_METHOD_HEAD)) == CURLE_OK;
+        return http_set_tls(easy, &tls) &&
+               curl_easy_setopt(easy, CURLOPT_URL, s->url) == CURLE_OK &&
+               curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, s->unix_socket) == CURLE_OK &&
+               curl_easy_setopt(easy, CURLOPT_RESOLVE, NULL) == CURLE_OK &&
+               curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
+               curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK &&
+               (s->method == HTTP_METHOD_GET ||
+                curl_easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK);
 }
 
 /* -- the check --------------------------------------------------------------------------------- */
@@ -145,6 +149,7 @@ static void http_detach(void *memory) {
         HttpShared *shared = memory;
 
         shared->multi = multi_free(shared->multi);
+        http_handles_done(&shared->handles);
         curl_global_cleanup();
 }
 
@@ -152,7 +157,6 @@ static void http_close(Check *check) {
         HttpInstance *i = check_instance(check);
 
         peer_watch_drop(&i->watch);
-        curl_easy_cleanup(i->easy);
         http_headers_free(i->headers);
         curl_slist_free_all(i->resolve);
         memset(i, 0, sizeof(*i));
@@ -160,15 +164,11 @@ static void http_close(Check *check) {
 
 static int http_open(Check *check) {
         HttpInstance *i = check_instance(check);
-        const HttpSettings *s = check_settings(check);
         int r;
 
         i->check = check;
         i->closes_after_usec = USEC_INFINITY;
-        i->easy = curl_easy_init();
-        r = i->easy ? header_list_make(s, &i->headers) : -ENOMEM;
-        if (r >= 0 && (!easy_set_functions(i->easy) || !easy_set_settings(i->easy, s, i->headers)))
-                r = -ENOMEM;
+        r = header_list_make(check_settings(check), &i->headers);
         if (r < 0)
                 http_close(check);
         return r;
@@ -179,13 +179,17 @@ static void on_peer_closed(void *userdata, usec_t idle_usec) {
 
         if (idle_usec >= i->closes_after_usec)
                 return;
-        i->closed_after_usec = idle_usec >= HABIT_MIN_USEC ? idle_usec : 0;
+        i->closed_after_usec = idle_usec;
+        if (idle_usec < HABIT_MIN_USEC)
+                i->closed_after_usec = ++i->n_short_closes > SHORT_CLOSES_MAX;
         i->n_looks = LOOKS_MAX;
         check_trigger(i->check);
 }
 
 /* What a run tells about the server's habit. */
 static void instance_learn(HttpInstance *i, const HttpRun *r, bool is_success) {
+        if (!is_success || r->transfer.idle_usec >= HABIT_MIN_USEC)
+                i->n_short_closes = 0;
         if (i->closed_after_usec && is_success)
                 i->closes_after_usec = i->closed_after_usec - i->closed_after_usec / 10;
         else if (r->transfer.n_dialled == 0 && r->transfer.idle_usec > i->closes_after_usec)
@@ -226,8 +230,8 @@ static int run_request(CheckRun *run, TransferHandler done) {
         r->reply = (HttpReply){ .text = "" };
         r->text[0] = 0;
         check_run_set_phase(run, "connecting");
-        (void) curl_easy_setopt(i->easy, CURLOPT_FRESH_CONNECT, (long) r->is_retried);
-        return multi_add(shared->multi, &r->transfer, i->easy, done, run);
+        (void) curl_easy_setopt(r->easy, CURLOPT_FRESH_CONNECT, (long) r->is_retried);
+        return multi_add(shared->multi, &r->transfer, r->easy, done, run);
 }
 
 /* A kept connection that fails is no failure of the server yet. */
@@ -270,7 +274,7 @@ static void on_resolved(void *userdata, const ResolverAnswer *answer) {
         }
         r->is_stale = answer->is_stale;
         r->why_stale = answer->status;
-        error = http_set_addresses(i->easy, &i->resolve, &s->server, answer);
+        error = http_set_addresses(r->easy, &i->resolve, &s->server, answer);
         if (error >= 0)
                 error = run_request(run, on_transfer_done);
         if (error >= 0)
@@ -280,34 +284,42 @@ static void on_resolved(void *userdata, const ResolverAnswer *answer) {
 }
 
 /* What belongs to this run, or may change on a reload. */
-static void run_prepare(CheckRun *run) {
+static int run_prepare(CheckRun *run) {
         HttpRun *r = check_run_data(run);
         HttpInstance *i = check_run_instance(run);
+        HttpShared *shared = check_shared(i->check);
         const CheckConfig *c = check_config(i->check);
         const HttpSettings *s = check_run_settings(run);
         long age_sec = (long) MIN(c->connection_max_age_usec / USEC_PER_SEC, (usec_t) INT32_MAX);
 
+        r->easy = http_handle_take(&shared->handles);
+        if (!r->easy || !easy_set_functions(r->easy) || !easy_set_settings(r->easy, s, i->headers))
+                return -ENOMEM;
         r->max_reply = s->max_reply;
-        (void) curl_easy_setopt(i->easy, CURLOPT_HEADERDATA, &r->reply);
-        (void) curl_easy_setopt(i->easy, CURLOPT_WRITEDATA, r);
-        (void) curl_easy_setopt(i->easy, CURLOPT_PREREQDATA, run);
-        (void) curl_easy_setopt(i->easy, CURLOPT_ERRORBUFFER, r->text);
+        (void) curl_easy_setopt(r->easy, CURLOPT_HEADERDATA, &r->reply);
+        (void) curl_easy_setopt(r->easy, CURLOPT_WRITEDATA, r);
+        (void) curl_easy_setopt(r->easy, CURLOPT_PREREQDATA, run);
+        (void) curl_easy_setopt(r->easy, CURLOPT_ERRORBUFFER, r->text);
         /* The deadline is the engine's and comes first; from this one libcurl derives how long it
          * waits before it tries the next address. */
-        (void) curl_easy_setopt(i->easy, CURLOPT_CONNECTTIMEOUT_MS,
+        (void) curl_easy_setopt(r->easy, CURLOPT_CONNECTTIMEOUT_MS,
                                 (long) MIN(c->timeout_usec / USEC_PER_MSEC + CONNECT_EXTRA_MSEC,
                                            (usec_t) INT32_MAX));
-        (void) curl_easy_setopt(i->easy, CURLOPT_MAXLIFETIME_CONN, age_sec);
-        (void) curl_easy_setopt(i->easy, CURLOPT_MAXAGE_CONN, age_sec);
-        (void) curl_easy_setopt(i->easy, CURLOPT_FORBID_REUSE, (long) (age_sec == 0));
+        (void) curl_easy_setopt(r->easy, CURLOPT_MAXLIFETIME_CONN, age_sec);
+        (void) curl_easy_setopt(r->easy, CURLOPT_MAXAGE_CONN, age_sec);
+        (void) curl_easy_setopt(r->easy, CURLOPT_FORBID_REUSE, (long) (age_sec == 0));
+        return 0;
 }
 
 static int http_start(CheckRun *run) {
         HttpRun *r = check_run_data(run);
         const HttpSettings *s = check_run_settings(run);
         Engine *engine = check_engine(check_run_check(run));
+        int error;
 
-        run_prepare(run);
+        error = run_prepare(run);
+        if (error < 0)
+                return error;
         if (s->unix_socket || s->server.kind == ADDRESS_IP)
                 return run_request(run, on_transfer_done);
         check_run_set_phase(run, "resolving the host name");
@@ -316,9 +328,11 @@ static int http_start(CheckRun *run) {
 
 static void http_stop(CheckRun *run) {
         HttpRun *r = check_run_data(run);
+        HttpShared *shared = check_shared(check_run_check(run));
 
         r->query = resolver_query_free(r->query);
         multi_remove(&r->transfer);
+        http_handle_give(&shared->handles, r->easy);
 }
 
 /* -- tables ------------------------------------------------------------------------------------ */

@@ -72,25 +72,21 @@ bool http_set_tls(CURL *easy, const HttpTls *tls) {
                 CURLoption option;
                 const char *value;
         } texts[] = {
-                { CURLOPT_CAINFO, tls->ca_certificate },
+                { CURLOPT_CAINFO, tls->ca_certificate
+                                          ? tls->ca_certificate
+                                          : curl_version_info(CURLVERSION_NOW)->cainfo },
                 { CURLOPT_SSLCERT, tls->client_certificate },
                 { CURLOPT_SSLKEY, tls->client_key_text ? NULL : key },
         };
-        bool ok = true;
+        struct curl_blob blob = {
+                .data = tls->client_key_text,
+                .len = tls->client_key_text ? strlen(tls->client_key_text) : 0,
+                .flags = CURL_BLOB_NOCOPY,
+        };
+        bool ok = curl_easy_setopt(easy, CURLOPT_SSLKEY_BLOB, blob.data ? &blob : NULL) == CURLE_OK;
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
-                if (texts[i].value)
-                        ok = ok &&
-                             curl_easy_setopt(easy, texts[i].option, texts[i].value) == CURLE_OK;
-        if (tls->client_key_text) {
-                struct curl_blob blob = {
-                        .data = tls->client_key_text,
-                        .len = strlen(tls->client_key_text),
-                        .flags = CURL_BLOB_NOCOPY,
-                };
-
-                ok = ok && curl_easy_setopt(easy, CURLOPT_SSLKEY_BLOB, &blob) == CURLE_OK;
-        }
+                ok = ok && curl_easy_setopt(easy, texts[i].option, texts[i].value) == CURLE_OK;
         return ok;
 }
 

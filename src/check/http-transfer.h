@@ -24,6 +24,7 @@ typedef struct HttpTls {
         char *client_key_text;  /* PEM */
 } HttpTls;
 
+/* Leaves nothing of what was set before. */
 bool http_set_tls(CURL *easy, const HttpTls *tls);
 
 /* Lets the next transfer connect to these addresses of the server, which has a name; answer has

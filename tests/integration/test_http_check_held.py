@@ -72,6 +72,25 @@ def test_habit_of_closing_idle_connections_is_learned(runner):
         assert_result(runner.next(), "fail", "refused")
 
 
+def test_habit_of_closing_at_once_is_learned(runner):
+    """A server that never says so, but closes behind each answer."""
+    def script(connection):
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    with TcpServer(script) as server:
+        runner.start(http(f"http://{server.address}/", "RetryInterval=20ms"))
+        assert_result(runner.next(), "pass", "")
+        seen = []
+
+        def peace():        # No run for ten of its retry intervals.
+            before = server.connections
+            time.sleep(0.2)
+            seen.append(server.connections)
+            return server.connections == before
+        eventually(peace, within=10)
+        assert seen[-1] < 30
+
+
 def test_fault_28_one_fresh_retry(runner):
     """A kept connection that breaks when it is used again is tried once anew, a new one is not."""
     answers = []
