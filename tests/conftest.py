@@ -3,8 +3,8 @@
 
     /usr/bin/python3 -m pytest tests/integration -k redis
 
-Server fixtures (redis, postgres, web, bus, http_server) are running; `vitald` is not yet, because a
-test writes its files first.
+Server fixtures (redis, postgres, nginx, bus, http_server) are running; `vitald` is not yet,
+because a test writes its files first.
 """
 
 import os
@@ -16,6 +16,7 @@ import tempfile
 import pytest
 
 from lib.bus import Bus
+from lib.nginx import Nginx
 from lib.peers import BlackHole, HttpServer
 from lib.postgres import Postgres
 from lib.process import SLOWNESS
@@ -23,7 +24,6 @@ from lib.redis import Redis
 from lib.runner import CheckRunner
 from lib.tls import Authority
 from lib.vitald import Vitald, build_directory
-from lib.webserver import WebServer
 
 
 def pytest_configure(config):
@@ -86,9 +86,28 @@ def http_server():
         yield server
 
 
+@pytest.fixture(scope="module")
+def lasting_postgres():
+    """One for all tests of a file; making one takes a second or two."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="vitald-test-"))
+    path.chmod(0o711)
+    with Postgres(path / "postgres") as server:
+        yield server
+    shutil.rmtree(path, ignore_errors=True)
+
+
 @pytest.fixture
-def web(directory):
-    with WebServer(directory / "web") as server:
+def shared_postgres(lasting_postgres):
+    """The same; what a test has stopped or killed runs again for the next one."""
+    yield lasting_postgres
+    lasting_postgres.thaw()
+    if lasting_postgres.process.exit_code is not None:
+        lasting_postgres.start()
+
+
+@pytest.fixture
+def nginx(directory):
+    with Nginx(directory / "nginx") as server:
         yield server
 
 

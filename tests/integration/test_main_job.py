@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """What vitald is for: three real dependencies of a service, each lost in turn and back again."""
 
+import contextlib
+
 import pytest
 
-from lib.peers import HANG
+from lib.probes import ProbeLoad
 from lib.process import SLOWNESS, eventually
+from lib.scenario import check
 
 # The service "default" gives its checks their bare names.
 SERVICE = """
@@ -22,7 +25,7 @@ Address={redis.address}
 {common}
 [Check openai]
 Type=http
-URL={http.base}/openai/deployments?api-version=2024-12-01-preview
+URL=http://{http.address}/openai/deployments?api-version=2024-12-01-preview
 HeaderCredential=api-key: openai-key
 {common}
 """
@@ -33,11 +36,10 @@ COMMON = "Interval=500ms\nFailureThreshold=1\n"
 
 
 @pytest.fixture
-def service(vitald, postgres, redis, http_server):
-    http_server.base = f"http://{http_server.address}"
+def service(vitald, shared_postgres, redis, nginx):
     vitald.credential("orders-db", "secret\n")
     vitald.credential("openai-key", "k-123\n")
-    vitald.service("default", SERVICE.format(postgres=postgres, redis=redis, http=http_server,
+    vitald.service("default", SERVICE.format(postgres=shared_postgres, redis=redis, http=nginx,
                                              common=COMMON))
     vitald.start()
     vitald.wait_status("/health/ready", 200, within=20)
@@ -46,65 +48,101 @@ def service(vitald, postgres, redis, http_server):
 
 def checks(vitald):
     answer = vitald.ready()
+    assert list(answer.json) == ["status", "checks"]
     ours = {name: c for name, c in answer.json["checks"].items() if not name.startswith("host/")}
     return answer, ours
 
 
-def lives(vitald):
-    assert vitald.get("/health").status == vitald.get("/health/started").status == 200
+def assert_only_down(vitald, down, reason):
+    answer, ours = checks(vitald)
+    assert answer.status == 503 and answer.json["status"] == "not_ready"
+    assert list(ours[down]) == ["healthy", "reason", "error"] and ours[down]["reason"] == reason
+    assert [name for name, one in ours.items() if not one["healthy"]] == [down]
+    return ours[down]
 
 
-def test_ready_has_the_shape_that_was_promised(service, http_server):
+@contextlib.contextmanager
+def alive_all_the_while(vitald):
+    """Liveness and startup are asked without a pause, and never say anything but 200."""
+    with contextlib.ExitStack() as stack:
+        loads = [stack.enter_context(ProbeLoad(vitald.address, path, threads=1, pause=0.002))
+                 for path in ("/health", "/health/started")]
+        yield
+        for load in loads:
+            load.wait_for(10, within=30 * SLOWNESS)
+    for load in loads:
+        assert not load.failures
+        assert set(load.answers) == {200}
+
+
+def test_ready_has_the_shape_that_was_promised(service):
     answer, ours = checks(service)
     assert answer.status == 200 and answer.json["status"] == "ready"
     assert list(ours) == ["database", "redis", "openai"]
-    for check in ours.values():
-        assert set(check) == {"healthy", "latency_ms"} and check["healthy"] is True
-        assert 0 < check["latency_ms"] < 1000 * SLOWNESS
-    assert http_server.requests[0].headers["api-key"] == "k-123"
+    for one in ours.values():
+        assert list(one) == ["healthy", "latency_ms"] and one["healthy"] is True
+        assert isinstance(one["latency_ms"], float)
+        assert 0 < one["latency_ms"] < 1000 * SLOWNESS
+    of_service = service.get("/health/ready/default").json
+    assert list(of_service) == ["status", "service", "checks"]
+    assert list(of_service["checks"]) == list(ours)
 
 
 @pytest.mark.valgrind
 @pytest.mark.time_limit(240)
-def test_each_dependency_is_lost_and_found(service, postgres, redis, http_server):
-    losses = {
-        "database": (postgres.kill9, postgres.start),
-        "redis": (redis.kill9, redis.start),
-        "openai": (http_server.kill, http_server.start),
-    }
-    for name, (lose, find) in losses.items():
-        lose()
-        service.wait_status("/health/ready", 503)
-        service.wait_check(name, healthy=False, reason="refused")
-        answer, ours = checks(service)
-        assert answer.json["status"] == "not_ready"
-        assert [n for n, c in ours.items() if not c["healthy"]] == [name]
-        assert ours[name]["error"] == "Connection refused" and "latency_ms" not in ours[name]
-        lives(service)
-        find()
-        service.wait_status("/health/ready", 200)
-        lives(service)
+def test_each_dependency_is_lost_and_found(service, shared_postgres, redis, nginx):
+    with alive_all_the_while(service):
+        for name, server in (("database", shared_postgres), ("redis", redis), ("openai", nginx)):
+            server.kill9()
+            # A dying server may still take a connection, to reset it.
+            service.wait_check(name, healthy=False, reason="refused")
+            assert assert_only_down(service, name, "refused")["error"] == "Connection refused"
+            assert "Connection refused" in service.show(f"default/{name}")["Message"]
+            server.start()
+            service.wait_status("/health/ready", 200)
 
 
 @pytest.mark.valgrind
 @pytest.mark.time_limit(240)
-def test_each_dependency_hangs_and_recovers(service, postgres, redis, http_server):
-    """SIGSTOP, and a server that takes requests and says nothing."""
-    fine = http_server.reply
-    hangs = {
-        "database": (postgres.freeze, postgres.thaw),
-        "redis": (redis.freeze, redis.thaw),
-        "openai": (lambda: setattr(http_server, "reply", HANG),
-                   lambda: setattr(http_server, "reply", fine)),
-    }
-    for name, (hang, recover) in hangs.items():
-        hang()
-        service.wait_check(name, within=15, healthy=False, reason="timeout")
-        _, ours = checks(service)
-        assert [n for n, c in ours.items() if not c["healthy"]] == [name]
-        lives(service)
-        recover()
+def test_each_dependency_hangs_and_recovers(service, shared_postgres, redis, nginx):
+    with alive_all_the_while(service):
+        for name, server in (("database", shared_postgres), ("redis", redis), ("openai", nginx)):
+            server.freeze()
+            service.wait_check(name, within=15, healthy=False, reason="timeout")
+            assert assert_only_down(service, name, "timeout")["error"].startswith("Timeout after")
+            server.thaw()
+            service.wait_status("/health/ready", 200)
+
+
+def test_all_are_lost_and_found(service, shared_postgres, redis, nginx):
+    servers = {"database": shared_postgres, "redis": redis, "openai": nginx}
+    with alive_all_the_while(service):
+        for server in servers.values():
+            server.kill9()
+        for name in servers:
+            service.wait_check(name, healthy=False, reason="refused")
+        for server in servers.values():
+            server.start()
         service.wait_status("/health/ready", 200)
+
+
+def test_lost_from_the_start(vitald, redis, nginx):
+    """What never answered keeps the service starting; liveness is not touched."""
+    redis.kill9()
+    vitald.service("default", "".join(
+        check(name, kind, server, COMMON + "Probes=startup readiness")
+        for name, kind, server in (("redis", "redis", redis), ("openai", "http", nginx))))
+    vitald.start()
+    eventually(lambda: vitald.get("/health/started").json["waiting_for"] == ["redis"],
+               what="waiting for redis alone")
+    vitald.wait_check("redis", healthy=False, reason="refused")
+    answer = vitald.get("/health/started")
+    assert (answer.status, answer.json["status"]) == (503, "starting")
+    assert_only_down(vitald, "redis", "refused")
+    assert vitald.get("/health").status == 200
+    redis.start()
+    vitald.wait_status("/health/started", 200)
+    vitald.wait_status("/health/ready", 200)
 
 
 @pytest.mark.valgrind

@@ -135,6 +135,36 @@ def disconnect(connection):
     connection.shutdown(socket.SHUT_RDWR)
 
 
+class Proxy(TcpServer):
+    """Stands before a server and hands bytes on, so that the way to it can be cut and mended."""
+
+    def __init__(self, server):
+        """server: whatever has host and port."""
+        super().__init__(self._forward)
+        self.server = server
+
+    def _forward(self, connection):
+        with socket.create_connection((self.server.host, self.server.port)) as upstream:
+            back = threading.Thread(target=copy, args=(upstream, connection), daemon=True)
+            back.start()
+            copy(connection, upstream)
+            back.join()
+
+
+def copy(source, target):
+    """Until one of them ends, which ends both."""
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+    except OSError:
+        pass
+    for s in (source, target):
+        try:
+            s.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
 # -- scripts for TcpServer -------------------------------------------------------------------------
 
 def hold(connection):

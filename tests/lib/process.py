@@ -2,6 +2,7 @@
 """Children that die with us, free ports, and waiting for a condition instead of sleeping."""
 
 import fcntl
+import contextlib
 import os
 import pathlib
 import random
@@ -105,6 +106,30 @@ def is_running(pid):
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def hurry(*pids):
+    """Lets these processes run before all others of the machine, where we may.
+
+    Then what others do beside is not measured as their lateness.
+    """
+    for task in (t for pid in pids for t in pathlib.Path(f"/proc/{pid}/task").glob("*")):
+        try:
+            os.sched_setscheduler(int(task.name), os.SCHED_RR, os.sched_param(1))
+        except (PermissionError, ProcessLookupError):
+            pass
+
+
+@contextlib.contextmanager
+def in_a_hurry():
+    """The same for the calling thread, but not for what it starts."""
+    before = os.sched_getscheduler(0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    except PermissionError:
+        pass
+    yield
+    os.sched_setscheduler(0, before, os.sched_param(0))
 
 
 def signal_all(pids, number):

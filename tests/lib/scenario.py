@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A service that stands on a database, a cache and an API, each a real server."""
 
+import dataclasses
+
 CHECK = """
 [Check {name}]
 Type={type}
@@ -21,6 +23,18 @@ def target_of(kind, server):
 def check(name, kind, server, more=""):
     """server: whatever has host, port and address."""
     return CHECK.format(name=name, type=kind, target=target_of(kind, server), more=more)
+
+
+@dataclasses.dataclass
+class Named:
+    """A server by another name."""
+
+    host: str
+    port: int
+
+    @property
+    def address(self):
+        return f"{self.host}:{self.port}"
 
 
 def percentile(values, share):

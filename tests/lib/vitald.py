@@ -181,9 +181,9 @@ class Vitald:
         return self.argv(*more, *self.arguments)
 
     def _environment(self):
-        return {**(self.bus.environment if self.bus else {}), **self.environment,
+        return {**(self.bus.environment if self.bus else {}),
                 "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=98",
-                "UBSAN_OPTIONS": "print_stacktrace=1"}
+                "UBSAN_OPTIONS": "print_stacktrace=1", **self.environment}
 
     def start(self, wait=True, sockets=None):
         """sockets: {name: listening socket} are passed as systemd does, instead of --listen."""
@@ -297,10 +297,9 @@ class Vitald:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def memory_kib(self):
-        """Resident memory that is its own."""
+        """Resident memory that is its own, and not of a file: that varies with who else maps it."""
         smaps = pathlib.Path(f"/proc/{self.pid}/smaps_rollup").read_text()
-        return sum(int(line.split()[1]) for line in smaps.splitlines()
-                   if line.startswith("Private_"))
+        return int(smaps.partition("\nPrivate_Dirty:")[2].split()[0])
 
     def cpu_seconds(self):
         fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()

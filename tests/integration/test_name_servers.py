@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""The daemon beside name servers that are silent, say no, or come back."""
+
+import time
+
+import pytest
+
+from lib.dns import DnsServer, NOERROR, NXDOMAIN, SERVFAIL, BLACK_HOLE
+from lib.process import SLOWNESS, eventually, hurry
+from lib.redis import Redis
+from lib.scenario import Named, check
+
+KINDS = {"database": "postgresql", "redis": "redis", "openai": "http"}
+RECORDS = {f"{name}.test": [("A", "127.0.0.1")] for name in KINDS}
+SLOW = "Interval=500ms\nFailureThreshold=1\n"
+LAG_MS = 50
+
+
+@pytest.fixture
+def dns(directory):
+    with DnsServer(directory, NOERROR, RECORDS) as server:
+        yield server
+
+
+@pytest.fixture
+def named(vitald, dns, shared_postgres, redis, nginx):
+    """A daemon, not started, with three checks of hosts that have names, which only dns knows."""
+    vitald.wrap = dns.wrap
+
+    def write(more=SLOW):
+        servers = {"database": shared_postgres, "redis": redis, "openai": nginx}
+        vitald.service("default", "".join(
+            check(name, KINDS[name], Named(f"{name}.test", server.port), more)
+            for name, server in servers.items()))
+        return vitald
+    write()
+    vitald.write_named = write
+    return vitald
+
+
+def lag_ms(vitald):
+    return vitald.metrics()["vitald_loop_lag_seconds"] * 1000
+
+
+@pytest.mark.timing
+def test_fault_25_black_hole_stalls_nobody(named, dns, directory):
+    dns.mode = BLACK_HOLE
+    named.write_named(SLOW + "Timeout=700ms\n")
+    with Redis(directory / "redis2") as other:
+        named.service("other", check("redis", "redis", other, "Interval=100ms\n"))
+        named.start()
+        hurry(named.pid)
+        for name in KINDS:
+            named.wait_check(name, healthy=False, reason="timeout")
+        mark, before = len(named.log), time.monotonic()
+        eventually(lambda: all(len(named.runs(f"default/{name}", mark)) >= 5 for name in KINDS),
+                   within=20, what="five runs of each check")
+        elapsed = time.monotonic() - before
+        assert named.get("/health/ready/other").status == 200
+        others = named.runs("other/redis", mark)
+        lag = lag_ms(named)
+    bad = [run for name in KINDS for run in named.runs(f"default/{name}", mark)]
+    late = [run.late_ms for run in bad + others]
+    print(f"name servers silent: loop lag {lag:.2f} ms, runs with Timeout=700ms took "
+          f"{min(r.took_ms for r in bad):.1f} to {max(r.took_ms for r in bad):.1f} ms, "
+          f"{len(late)} runs began at most {max(late):.1f} ms late")
+    assert dns.queries
+    for run in bad:
+        # A run may join a query of the run before it, and be told that nobody answers.
+        assert run.outcome == "fail" and run.reason in ("timeout", "dns/timeout"), run
+        assert run.took_ms <= 750 and (run.reason != "timeout" or run.took_ms >= 700), run
+    assert "timeout" in {run.reason for run in bad}
+    assert all(run.outcome == "pass" for run in others) and len(others) >= elapsed / 0.1 - 2
+    assert lag <= LAG_MS and max(late) <= 50
+
+
+def test_fault_25_silence_is_told_when_there_is_time(named, dns):
+    """With a Timeout= beyond the resolver's patience the reason is the name service itself."""
+    dns.mode = BLACK_HOLE
+    named.write_named(SLOW + "Timeout=30s\n")
+    named.start()
+    for name in KINDS:
+        named.wait_check(name, within=20, healthy=False, reason="dns/timeout")
+        assert f"{name}.test: " in named.show(f"default/{name}")["Message"]
+
+
+@pytest.mark.parametrize("mode, reason, words", [
+    (NXDOMAIN, "dns/not-found", "NXDOMAIN"),
+    (SERVFAIL, "dns/server-failed", "SERVFAIL"),
+], ids=["NXDOMAIN", "SERVFAIL"])
+def test_fault_25_name_servers_say_no(mode, reason, words, named, dns):
+    dns.mode = mode
+    named.start()
+    for name in KINDS:
+        named.wait_check(name, healthy=False, reason=reason)
+        message = named.show(f"default/{name}")["Message"]
+        assert f"{name}.test: " in message and words in message
+    assert named.get("/health").status == 200
+    dns.mode = NOERROR
+    named.wait_status("/health/ready", 200)
+
+
+def test_fault_25_silence_later_flips_nothing(named, dns, redis, nginx, shared_postgres):
+    """Held connections need no names, and new ones go to the address known last."""
+    named.start()
+    named.wait_status("/health/ready", 200)
+    dns.mode = BLACK_HOLE
+    mark = len(named.log)
+    eventually(lambda: all(len(named.runs(f"default/{name}", mark)) >= 3 for name in KINDS),
+               what="three runs of each check")
+    assert all(run.outcome == "pass" for run in named.runs(after=mark))
+    for name, server in (("redis", redis), ("openai", nginx), ("database", shared_postgres)):
+        server.kill9()
+        named.wait_check(name, healthy=False, reason="refused")
+        server.start()
+        named.wait_check(name, healthy=True)
+
+
+@pytest.mark.parametrize("stop", ["early", "late"])
+def test_fault_9_stops_while_names_are_looked_up(stop, named, dns):
+    """Exits in order within two seconds, with queries that nobody answers under way."""
+    dns.mode = BLACK_HOLE
+    named.write_named(SLOW + "Timeout=30s\n")
+    named.start(wait=stop == "late")
+    eventually(lambda: len(dns.queries) >= 3, what="queries")
+    before = time.monotonic()
+    named.stop()
+    took = time.monotonic() - before
+    print(f"SIGTERM to exit: {took * 1000:.1f} ms")
+    assert took < 2 * SLOWNESS
+
+
+def test_reloads_while_names_are_looked_up(named, dns):
+    """A changed check drops its query, and the reload does not wait for it."""
+    dns.mode = BLACK_HOLE
+    named.start()
+    for n in range(5):
+        before = len(dns.queries)
+        named.write_named(SLOW + f"Timeout={20 + n}s\n")
+        done = named.vitalctl("reload")
+        assert done.returncode == 0, done.stderr
+        eventually(lambda: len(dns.queries) > before, what="queries of the new checks")
+    dns.mode = NOERROR
+    named.wait_status("/health/ready", 200, within=20)

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""Ten thousand runs of each type of check leave nothing behind: no file, no memory."""
+
+import contextlib
+import re
+import threading
+import time
+
+import pytest
+
+from lib.peers import Proxy, refused_address
+from lib.process import eventually
+from lib.scenario import Named, check
+
+RUNS = 10000            # of each type
+WARM_UP = 2500          # the same, twice with a pause
+CHECKS = 20             # of each type
+GROWTH_MAX_KIB = 512    # What reloads and big answers leave to the allocator; 9 bytes a run.
+QUIET = 12              # times of 50 ms without any change: longer than a Timeout= of 300 ms
+SWEEP_SECONDS = 1.1     # libcurl sweeps its pool with a request, once a second.
+
+# Freed memory is given back at once, so that what stays is what somebody holds.
+ALLOCATOR = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_TRIM_THRESHOLD_": "4096",
+    "MALLOC_MMAP_THRESHOLD_": "32768",
+    "MALLOC_TOP_PAD_": "0",
+    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=98:quarantine_size_mb=1"
+                    ":thread_local_quarantine_size_kb=64",
+}
+
+RUNS_TOTAL = re.compile(r'vitald_check_runs_total\{service="soak",check="(\w+)-\d+",'
+                        r'outcome="(\w+)"\}')
+
+
+class Soak:
+    """Checks that run as often as can be, until they are told to pause."""
+
+    def __init__(self, vitald, sections):
+        """sections: {type: a function of the check's name and more options}."""
+        self.vitald, self.sections = vitald, sections
+        vitald.environment.update(ALLOCATOR)
+        vitald.arguments = ["--log-level=warning"]
+        self._write("10ms")
+        vitald.start()
+
+    def _write(self, interval):
+        more = f"Interval={interval}\nRetryInterval={interval}\nFailureThreshold=1\n"
+        self.vitald.service("soak", "".join(section(f"{kind}-{i}", more) for i in range(CHECKS)
+                                            for kind, section in self.sections.items()))
+
+    def _reload(self):
+        done = self.vitald.vitalctl("reload")
+        assert done.returncode == 0, done.stderr
+
+    def counts(self):
+        """Runs by type and outcome."""
+        counts = {kind: {} for kind in self.sections}
+        for sample, value in self.vitald.metrics().items():
+            found = RUNS_TOTAL.fullmatch(sample)
+            if found:
+                kind, outcome = found.groups()
+                counts[kind][outcome] = counts[kind].get(outcome, 0) + int(value)
+        return counts
+
+    def totals(self):
+        return {kind: sum(counts.values()) for kind, counts in self.counts().items()}
+
+    def run(self, more):
+        goals = {kind: total + more for kind, total in self.totals().items()}
+        eventually(lambda: all(total >= goals[kind] for kind, total in self.totals().items()),
+                   within=90, every=0.2, what=f"{more} runs of each type")
+
+    def pause(self, down):
+        """(open files, private memory in KiB) while nothing runs and no connection is held.
+
+        down: a context in which no server is there.
+        """
+        self._write("1h")
+        self._reload()
+        with down:
+            before = time.monotonic()
+            while "http" in self.sections and time.monotonic() < before + SWEEP_SECONDS:
+                self.vitald.vitalctl("run", "soak/http-0")
+                time.sleep(0.2)
+            seen = []
+
+            def is_quiet():
+                seen.append((self.totals(), self.vitald.open_fds()))
+                return len(seen) > QUIET and all(s == seen[-1] for s in seen[-QUIET:])
+            eventually(is_quiet, what="the end of all runs", every=0.05)
+            return self.vitald.open_fds(), self.vitald.memory_kib()
+
+    def resume(self):
+        self._write("10ms")
+        self._reload()
+
+
+def soak(vitald, sections, outcomes, down=contextlib.nullcontext):
+    s = Soak(vitald, sections)
+    for _ in range(2):
+        s.run(WARM_UP)
+        before = s.pause(down())
+        s.resume()
+    first = s.counts()
+    s.run(RUNS)
+    last = s.counts()
+    after = s.pause(down())
+    for kind in sections:
+        more = {outcome: n - first[kind].get(outcome, 0) for outcome, n in last[kind].items()}
+        print(kind, more)
+        assert {outcome for outcome, n in more.items() if n > 0} == set(outcomes)
+    print(f"{before[0]} -> {after[0]} files, {before[1]} -> {after[1]} KiB")
+    assert after[0] == before[0]
+    assert after[1] - before[1] <= GROWTH_MAX_KIB
+
+
+def section_of(kind, server, more=""):
+    return lambda name, common: check(name, kind, server, common + more)
+
+
+@pytest.fixture
+def servers(shared_postgres, redis, nginx):
+    return {"postgresql": shared_postgres, "redis": redis, "http": nginx, "tcp": redis}
+
+
+@pytest.mark.time_limit(300)
+def test_runs_that_pass(vitald, servers):
+    sections = {kind: section_of(kind, server) for kind, server in servers.items()}
+    sections["disk"] = lambda name, more: f"[Check {name}]\nType=disk\nPath=/\n{more}"
+    sections["memory"] = lambda name, more: f"[Check {name}]\nType=memory\n{more}"
+
+    @contextlib.contextmanager
+    def down():
+        processes = {server.port: server for server in servers.values()}.values()
+        for server in processes:
+            server.kill9()
+        yield
+        for server in processes:
+            server.start()
+    soak(vitald, sections, ["pass"], down)
+
+
+@pytest.mark.time_limit(300)
+def test_runs_that_are_refused(vitald):
+    nobody = Named(*refused_address().split(":"))
+    kinds = ("postgresql", "redis", "http", "tcp")
+    soak(vitald, {kind: section_of(kind, nobody) for kind in kinds}, ["fail"])
+
+
+class Flapping:
+    """Ways to servers that are cut again and again: what is open is reset, what comes refused."""
+
+    def __init__(self, servers):
+        self.proxies = {kind: Proxy(server) for kind, server in servers.items()}
+        self.lock = threading.Lock()
+        self.is_over = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def _each(self, what):
+        for proxy in self.proxies.values():
+            what(proxy)
+
+    def _run(self):
+        while not self.is_over.wait(0.2):
+            with self.lock:
+                self._each(Proxy.kill)
+                self.is_over.wait(0.05)
+                self._each(Proxy.start)
+
+    @contextlib.contextmanager
+    def down(self):
+        with self.lock:
+            self._each(Proxy.kill)
+            yield
+            self._each(Proxy.start)
+
+    def __enter__(self):
+        self._each(Proxy.start)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.is_over.set()
+        self.thread.join()
+        self._each(Proxy.close)
+
+
+@pytest.mark.time_limit(300)
+def test_runs_towards_servers_that_flap(vitald, servers):
+    with Flapping(servers) as flapping:
+        sections = {kind: section_of(kind, proxy, "Timeout=300ms\n")
+                    for kind, proxy in flapping.proxies.items()}
+        soak(vitald, sections, ["pass", "fail"], flapping.down)
