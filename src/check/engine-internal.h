@@ -42,6 +42,7 @@ struct Check {
         uint64_t serial;           /* of the latest run started */
         usec_t trigger_usec;       /* when the latest triggered run was due */
         usec_t trigger_pause_usec; /* between that and the one before */
+        bool has_failed;           /* since the latest trigger, and not recovered by itself yet */
         usec_t planned_usec;       /* when the latest run was due */
         ListLink waiting;          /* due, but no run may be started at present */
 };

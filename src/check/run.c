@@ -144,6 +144,17 @@ static void check_run_log(const CheckRun *run, usec_t now) {
                   msec(usec_sub(run->started_usec, c->planned_usec)));
 }
 
+/* A check that failed, and that passes without having been triggered, is well again: what happens
+ * next is seen at once, however soon it is. */
+static void check_note_recovery(Check *c, bool is_success) {
+        if (!is_success)
+                c->has_failed = true;
+        else if (c->has_failed && c->planned_usec != c->trigger_usec) {
+                c->has_failed = false;
+                c->trigger_usec = c->trigger_pause_usec = 0;
+        }
+}
+
 /* Hands one result on, plans the next run and frees this one. */
 static void check_run_deliver(CheckRun *finished) {
         _cleanup_free_ CheckRun *run = finished;
@@ -155,6 +166,7 @@ static void check_run_deliver(CheckRun *finished) {
         check_run_end(run);
         if (log_get_level() >= LOG_DEBUG)
                 check_run_log(run, now);
+        check_note_recovery(c, outcome_is_success(run->result.outcome));
         if (run->is_void && !outcome_is_success(run->result.outcome)) {
                 e->handler->voided(e->userdata, c->index);
                 next = now;

@@ -129,6 +129,27 @@ static void test_trigger(void **state _unused_) {
         bench_done(&b);
 }
 
+/* Ten deaths and recoveries in a row, each of them seen at once. */
+static void test_trigger_after_recovery(void **state _unused_) {
+        uint64_t serial;
+        Bench b;
+
+        bench_new(&b);
+        take_config(&b, make_config(&fake_driver, one, 1));
+        finish(&b, 0, true);
+        for (unsigned i = 1; i <= 10; i++) {
+                check_trigger(b.engine->checks[0]);
+                settle(&b);
+                assert_int_equal(calls.start, 2 * i);
+                finish(&b, 0, false);
+                pass(&b, USEC_PER_MSEC);
+                engine_run(b.engine, 0, &serial);
+                settle(&b);
+                finish(&b, 0, true);
+        }
+        bench_done(&b);
+}
+
 static void test_no_burst_after_stall(void **state _unused_) {
         Bench b;
 
@@ -414,6 +435,7 @@ int main(void) {
                 cmocka_unit_test(test_retry_interval),
                 cmocka_unit_test(test_concurrency),
                 cmocka_unit_test(test_trigger),
+                cmocka_unit_test(test_trigger_after_recovery),
                 cmocka_unit_test(test_no_burst_after_stall),
                 cmocka_unit_test(test_stall_voids_failures),
                 cmocka_unit_test(test_reload),
