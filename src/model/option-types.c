@@ -81,6 +81,15 @@ static int path_parse(const Option *o _unused_, const char *value, void *field,
         return strbuf_finish(&b, field);
 }
 
+static int paths_parse(const Option *o, const char *value, void *field,
+                       char why[static OPTION_WHY_MAX]) {
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        r = path_parse(o, value, &path, why);
+        return r < 0 ? r : strv_append(field, path);
+}
+
 static int unit_parse(const Option *o _unused_, const char *value, void *field,
                       char why[static OPTION_WHY_MAX] _unused_) {
         static const char *const suffixes[] = {
@@ -358,6 +367,15 @@ const OptionType option_path = {
         .clear = string_clear,
         .canonical = string_canonical,
         .size = sizeof(char *),
+};
+
+const OptionType option_paths = {
+        .expected = "an absolute path",
+        .is_list = true,
+        .parse = paths_parse,
+        .clear = strv_clear,
+        .canonical = strv_canonical,
+        .size = sizeof(char **),
 };
 
 const OptionType option_address = {

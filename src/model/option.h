@@ -115,6 +115,7 @@ extern const OptionType option_amount;   /* Amount: bytes or percent */
 extern const OptionType option_word;     /* unsigned: index into words */
 extern const OptionType option_words;    /* unsigned: bit mask of indices, blank-separated words */
 extern const OptionType option_path;     /* char * (owned): absolute, normalised, no ".." */
+extern const OptionType option_paths;    /* char ** (owned), each assignment appends one path */
 extern const OptionType option_address;  /* Address of base/address.h; min is the default port, 0: a
                                             port is needed */
 extern const OptionType option_credential; /* Credential */

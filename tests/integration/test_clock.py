@@ -1,175 +1,91 @@
 # SPDX-License-Identifier: MIT
-"""The wall clock jumps, or is wrong from the start: only what is shown may follow it."""
-
-import datetime
-import email.utils
-import struct
-import subprocess
-import time
+"""Type=clock: by the kernel, and where it may not be asked, by systemd-timesyncd's file."""
 
 import pytest
 
-from lib.peers import HANG
-from lib.process import eventually
-from lib.vitald import SOURCE
-
-# A library in front of the sanitizers', and times that valgrind spoils.
-pytestmark = pytest.mark.timing
-
-INTERVAL = 0.2
-HOUR, YEAR = 3600, 365 * 86400
-
-SERVICE = """\
-[Check web]
-Type=http
-URL={url}
-Interval=200ms
-FailureThreshold=1
-MaxAge=1s
-Timeout=500ms
-"""
+from lib.checks import section
+from lib.clock import kernel_clock
+from lib.refusal import refusing
+from lib.runner import CheckRunner, assert_result
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    path = tmp_path_factory.mktemp("wall-clock") / "wall-clock.so"
-    subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-O1", "-o", path,
-                    SOURCE / "tests/programs/wall-clock.c"], check=True)
-    return path
+def say():
+    try:
+        with kernel_clock() as say:
+            yield say
+    except PermissionError:
+        pytest.skip("may not tell the kernel about the clock")
 
 
-class WallClock:
-    """What the daemon takes for CLOCK_REALTIME; the other clocks and all timers are left alone."""
-
-    def __init__(self, directory, library):
-        self.path = directory / "clock"
-        self.path.write_bytes(bytes(8))
-        self.environment = {"LD_PRELOAD": str(library), "WALL_CLOCK": str(self.path)}
-
-    def jump(self, seconds):
-        """To so many seconds from the true time."""
-        with open(self.path, "r+b") as f:
-            f.write(struct.pack("q", seconds))
+def first(directory, *lines, wrap=list):
+    with CheckRunner(directory, section("clock", *lines), wrap=wrap) as runner:
+        return runner.next()
 
 
-@pytest.fixture
-def clock(directory, library):
-    return WallClock(directory, library)
+def without_kernel(age=None):
+    """The kernel refuses; timesyncd has set the clock so long ago, or not at all."""
+    touch = f"mkdir -p /run/systemd/timesync; touch -d '-{age}' /run/systemd/timesync/synchronized;"
+    script = f'mount -t tmpfs tmpfs /run; {touch if age else ""} exec "$@"'
+    return lambda argv: ["/usr/bin/unshare", "--mount", "--propagation", "private", "/bin/sh",
+                         "-ec", script, "sh", *map(str, refusing("adjtimex")(argv))]
 
 
-@pytest.fixture
-def running(vitald, http_server, clock):
-    vitald.service("app", SERVICE.format(url=http_server.url()))
-    vitald.environment.update(clock.environment)
-    vitald.start()
-    vitald.wait_status("/health/ready", 200)
-    return vitald
+def test_synchronised(directory, say):
+    say(True, 2500)
+    result = first(directory)
+    assert_result(result, "pass", "", "Synchronised", "error at most ")
+    assert 0.0025 <= result["error"] < 0.01 and result["offset"] == 0
 
 
-def shown(vitald):
-    """The wall clock as the daemon shows it: in the body and in the head."""
-    answer = vitald.get("/health/status")
-    at = datetime.datetime.fromisoformat(answer.json["timestamp"].replace("Z", "+00:00"))
-    head = email.utils.parsedate_to_datetime(answer.headers["date"])
-    return at.timestamp(), head.timestamp()
+def test_not_synchronised(directory, say):
+    say(False)
+    assert_result(first(directory), "fail", "status/unsynchronised", "not synchronised")
 
 
-@pytest.mark.parametrize("seconds", [HOUR, -HOUR, YEAR, -YEAR, 1, -1, 50 * YEAR])
-def test_fault_50_jump(running, http_server, clock, seconds):
-    before = len(http_server.requests)
-    clock.jump(seconds)
-    began = time.monotonic()
-    answers = []
-    while time.monotonic() < began + 10 * INTERVAL:
-        answers.append(running.get("/health/ready").status)
-        time.sleep(0.01)
-    runs = len(http_server.requests) - before
-    # No verdict flips, no check is left out, none is run again.
-    assert set(answers) == {200}
-    assert 8 <= runs <= 12
-    assert running.get("/health/live").status == 200
-    for at in shown(running):
-        assert abs(at - time.time() - seconds) < 5
-    assert "stood still" not in running.log and "unhealthy" not in running.log
+def test_it_may_be_too_wrong(directory, say):
+    say(True, 300000)
+    assert_result(first(directory, "MaxError=200ms"), "fail", "threshold", "MaxError=")
+    assert_result(first(directory, "MaxError=400ms", "MaxOffset=1s"), "pass", "")
 
 
-def test_fault_50_many_jumps(running, http_server, clock):
-    """An hour to and fro, faster than the checks run."""
-    began, before = time.monotonic(), len(http_server.requests)
-    ahead = 0
-    while time.monotonic() < began + 3:
-        ahead = HOUR - ahead
-        clock.jump(ahead)
-        assert running.get("/health/ready").status == 200
-        time.sleep(0.03)
-    assert 12 <= len(http_server.requests) - before <= 18
+def test_the_next_run_sees_the_change(directory, say):
+    say(True)
+    with CheckRunner(directory, section("clock", interval="50ms")) as runner:
+        runner.next_that(outcome="pass")
+        say(False)
+        runner.next_that(outcome="fail")
+        say(True)
+        runner.next_that(outcome="pass")
 
 
-@pytest.mark.parametrize("seconds", [HOUR, -HOUR, YEAR])
-def test_fault_50_times_that_are_waited_for(running, clock, seconds):
-    """Timeouts, an override's end, and the age at which a result is too old."""
-    done = running.vitalctl("override", "app/web", "unhealthy", "--timeout=2s", "--reason=test")
-    began = time.monotonic()
-    assert done.returncode == 0, done.stderr
-    clock.jump(seconds)
-    assert running.get("/health/ready").status == 503
-    running.wait_status("/health/ready", 200)
-    assert 1.8 < time.monotonic() - began < 2.5
-    # Since when is told by the clocks that do not jump.
-    assert "for 1y" not in running.vitalctl("status").stdout
+def test_the_kernel_refuses_and_nobody_else_knows(directory):
+    result = first(directory, wrap=without_kernel())
+    assert_result(result, "error", "configuration", "may not be asked", "drop-in clock.conf")
 
 
-def reload_with(vitald, text, http_server):
-    """Other settings; from then on the server hangs. Returns when a run does."""
-    vitald.service("app", text)
-    assert vitald.vitalctl("reload").returncode == 0
-    assert vitald.get("/health/ready").status == 200
-    http_server.reply = HANG
-    count = len(http_server.requests)
-    eventually(lambda: len(http_server.requests) > count)
+def test_the_kernel_refuses_and_timesyncd_knows(directory):
+    result = first(directory, wrap=without_kernel("100 minutes"))
+    assert_result(result, "pass", "", "systemd-timesyncd")
+    assert 2.99 < result["error"] < 3.02 and "offset" not in result
 
 
-@pytest.mark.parametrize("seconds", [HOUR, -HOUR])
-def test_fault_50_timeout_of_a_run(running, http_server, clock, seconds):
-    text = SERVICE.format(url=http_server.url()).replace("MaxAge=1s", "MaxAge=10s")
-    reload_with(running, text.replace("500ms", "600ms"), http_server)
-    began = time.monotonic()
-    clock.jump(seconds)
-    running.wait_check("app/web", healthy=False, reason="timeout")
-    assert 0.4 < time.monotonic() - began < 1.2
+def test_timesyncd_has_not_been_heard_of_for_too_long(directory):
+    assert_result(first(directory, wrap=without_kernel("9 hours")), "fail", "status/unsynchronised")
+    result = first(directory, "MaxError=2s", wrap=without_kernel("100 minutes"))
+    assert_result(result, "fail", "threshold", "MaxError=")
 
 
-@pytest.mark.parametrize("seconds", [HOUR, -HOUR])
-def test_fault_50_age_of_a_result(running, http_server, clock, seconds):
-    """A clock that is set back makes nothing younger, one that is set forward nothing older."""
-    text = SERVICE.format(url=http_server.url()).replace("500ms", "700ms")
-    reload_with(running, text.replace("FailureThreshold=1", "FailureThreshold=9"), http_server)
-    running.freeze()
-    clock.jump(seconds)
-    time.sleep(0.3)     # Less than the second that a result may be old,
-    running.thaw()
-    assert running.get("/health/ready").status == 200
-    running.freeze()
-    time.sleep(1.2)     # and more.
-    running.thaw()
-    assert running.get("/health/ready").status == 503
-    assert "app/web is unknown: No result for" in running.log
+def test_timesyncd_does_not_know_the_offset(directory):
+    result = first(directory, "MaxOffset=1s", wrap=without_kernel("1 minute"))
+    assert_result(result, "error", "configuration", "MaxOffset=", "drop-in clock.conf")
 
 
-def test_fault_50_1970_at_the_start(vitald, http_server, clock):
-    clock.jump(5 - int(time.time()))
-    vitald.service("app", SERVICE.format(url=http_server.url()))
-    vitald.environment.update(clock.environment)
-    vitald.start()
-    vitald.wait_status("/health/ready", 200)
-    for at in shown(vitald):
-        assert 0 <= at < 60
-    assert vitald.vitalctl("status").returncode == 0
-    assert vitald.vitalctl("show", "app/web").returncode == 0
-    assert "E+" not in vitald.get("/metrics").text.upper()
-    clock.jump(0)       # The time server has been reached.
-    began = time.monotonic()
-    while time.monotonic() < began + 1:
-        assert vitald.get("/health/ready").status == 200
-    for at in shown(vitald):
-        assert abs(at - time.time()) < 5
+def test_a_thousand_runs_leave_nothing(directory):
+    with CheckRunner(directory, section("clock")) as runner:
+        runner.next()
+        runner.run("it", 2000)
+        before = runner.usage()
+        assert runner.run("it", 1000)["error"] == 0
+        fds, memory = runner.usage()
+        assert fds <= before[0] and memory - before[1] <= 256, (before, memory)

@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Type=disk and Type=memory: file systems that are full, small, hung or gone, and real memory."""
 
-import ctypes
-import os
 import pathlib
 import re
 import shutil
 
 import pytest
 
+from lib.mounts import mount, mount_fuse, umount
 from lib.process import eventually
 from lib.runner import CheckRunner, assert_result
 
-LIBC = ctypes.CDLL(None, use_errno=True)
 ONCE = "Interval=1h\nRetryInterval=1h\n"
 
 
@@ -126,25 +124,6 @@ def is_ending(pid):
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
     except OSError:
         return True
-
-
-def mount(place, kind, options):
-    if LIBC.mount(b"vitald-test", bytes(place), kind.encode(), 0, options.encode()) < 0:
-        pytest.skip(f"cannot mount a {kind}: {os.strerror(ctypes.get_errno())}")
-
-
-def umount(place):
-    LIBC.umount2(bytes(place), 2)
-
-
-def mount_fuse(place):
-    """The server's end of a mount on which every call waits until it is closed."""
-    try:
-        server = open("/dev/fuse", "r+b", buffering=0)
-    except OSError as e:
-        pytest.skip(f"no FUSE here: {e}")
-    mount(place, "fuse", f"fd={server.fileno()},rootmode=40000,user_id=0,group_id=0")
-    return server
 
 
 # -- memory ----------------------------------------------------------------------------------------

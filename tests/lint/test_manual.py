@@ -23,7 +23,8 @@ TYPE = {"key": "Type", "kind": "other", "flags": "required", "default": "-", "mi
 FOREIGN = {"ListenStream", "LoadCredential", "LoadCredentialEncrypted", "PrivateTmp", "HttpCode",
            "RuntimeDirectory", "SupplementaryGroups", "WatchdogSec", "FileDescriptorName",
            "AmbientCapabilities", "CapabilityBoundingSet", "SystemCallFilter",
-           "MemoryMax", "PrivateDevices", "ProtectProc", "TasksMax",
+           "MemoryMax", "PrivateDevices", "ProtectProc", "TasksMax", "ProtectClock",
+           "ReadWritePaths",
            "ExecStart", "TimeoutStartSec", "Restart", "BindsTo", "After", "Key"}
 
 
@@ -98,13 +99,15 @@ def pattern_of(option):
     text = {"string": "A text", "strings": "A text", "bool": "A boolean",
             "unsigned": "A whole number", "timespan": "A time span", "size": "A size",
             "amount": "A size or a share", "word": f"One of {words}", "words": f"A list of {words}",
-            "path": "An absolute path", "address": "An address", "unit": "The name of a unit",
+            "path": "An absolute path", "paths": "An absolute path",
+            "address": "An address", "unit": "The name of a unit",
             "credential": "The name of a credential",
             "header-credentials": "A header and the name of a credential",
             "limits": "A range, with a value's name and a colon in front where it has several",
             "other": f"One of {words}" if words != "-" else None}[option["kind"]]
     pattern = re.escape(text + bounds) if text else r"[A-Z][^;]*"
-    if "list" in option["flags"] and option["kind"] in ("strings", "header-credentials", "limits"):
+    lists = "strings", "paths", "header-credentials", "limits"
+    if "list" in option["flags"] and option["kind"] in lists:
         pattern += ", may be repeated"
     if "required" in option["flags"]:
         return pattern + r"; required\."

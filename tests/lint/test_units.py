@@ -9,7 +9,7 @@ import xml.etree.ElementTree
 import pytest
 
 from lib.process import CLEAN_ENVIRONMENT
-from lib.tree import SOURCE, need, read, run
+from lib.tree import SOURCE, need, read, run, tree
 from lib.vitald import build_directory
 
 EXPOSURE_AT_MOST = 1.5
@@ -94,3 +94,13 @@ def test_bus_policy():
 def test_activation_goes_through_systemd():
     text = (SOURCE / "units/org.vitald1.service").read_text()
     assert "Name=org.vitald1\n" in text and "SystemdService=vitald.service\n" in text
+
+
+def test_drop_ins(installed):
+    """Each is installed, and named by a check's result and by the manual."""
+    files = tree("*.conf", below="data/drop-ins")
+    code = "".join(read(path) for path in tree("*.c", below="src/check"))
+    assert files
+    for path in files:
+        assert (installed / "usr/share/vitald/drop-ins" / path.name).exists(), path
+        assert path.name in code and path.name in read("man/vitald.services.5"), path

@@ -26,7 +26,7 @@ static const struct Kind {
         { &option_words, "words" },       { &option_path, "path" },
         { &option_address, "address" },   { &option_credential, "credential" },
         { &option_unit, "unit" },         { &option_header_credential, "header-credentials" },
-        { &option_limits, "limits" },
+        { &option_limits, "limits" },     { &option_paths, "paths" },
 };
 
 static const char *kind_of(const OptionType *type) {

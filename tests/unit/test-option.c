@@ -18,6 +18,7 @@ typedef struct Fields {
         uint64_t size;
         Amount amount;
         unsigned word, words;
+        char **paths;
         char *path;
         Address address;
         Credential credential;
@@ -47,6 +48,7 @@ static const Option options[] = {
         { .key = "Words", .type = &option_words, FIELD(words), .fallback = "red",
           .words = colours },
         { .key = "Path", .type = &option_path, FIELD(path) },
+        { .key = "Paths", .type = &option_paths, FIELD(paths), .fallback = "/" },
         { .key = "Address", .type = &option_address, FIELD(address), .min = 6379 },
         { .key = "Credential", .type = &option_credential, FIELD(credential) },
         { .key = "HeaderCredential", .type = &option_header_credential, FIELD(headers) },
@@ -97,6 +99,7 @@ static void test_values(void **state _unused_) {
                 { "Path", "/var//lib/./x/", "Path=/var/lib/x\n" },
                 { "Path", "/", "Path=/\n" },
                 { "Path", "/a..b/...", "Path=/a..b/...\n" },
+                { "Paths", "/srv//x/", "Paths=/\n/srv/x\n\n" },
                 { "Address", "cache", "Address=cache:6379\n" },
                 { "Address", "[::1]:7", "Address=[::1]:7\n" },
                 { "Address", "/run/redis.sock", "Address=/run/redis.sock\n" },
@@ -144,6 +147,7 @@ static void test_refusals(void **state _unused_) {
                 { "Word", "pink", -EINVAL, "\"pink\" is not one of red, green, blue" },
                 { "Words", "red pink", -EINVAL, "\"pink\" is not one of red, green, blue" },
                 { "Path", "var", -EINVAL, "\"var\" is not an absolute path" },
+                { "Paths", "srv", -EINVAL, "\"srv\" is not an absolute path" },
                 { "Path", "/a/../b", -EINVAL, "a path with \"..\" is not accepted" },
                 { "Unit", "orders", -EINVAL,
                   "\"orders\" is not a unit's name with its suffix, such as orders.service" },
