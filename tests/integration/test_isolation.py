@@ -93,7 +93,7 @@ def world(directory, vitald, shared_postgres, redis, nginx, black_hole):
 
 
 @pytest.mark.timing
-def test_fault_13_and_18_what_hangs_delays_nobody(world, record_property):
+def test_fault_13_and_18_what_hangs_delays_nobody(world):
     vitald = world.vitald.start()
     world.stop_servers()
     mark = len(vitald.log)
