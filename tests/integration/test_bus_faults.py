@@ -235,7 +235,7 @@ def test_fault_59_a_peer_that_asks_and_does_not_read(directory):
             worst = max(worst, answers_promptly(server))
             # The limit, one answer that is being made, and what the allocator keeps.
             assert grew(server, before) < 32 * size / 1024
-            assert worst < 2
+            assert worst < 5
     assert server.process.returncode == 0
 
 

@@ -68,7 +68,7 @@ def test_fault_7_storm_of_reloads(vitald, http_server):
     assert vitald.get("/health/ready").status == 200
     assert http_server.connections == connections       # Held throughout.
     eventually(lambda: vitald.open_fds() == fds)
-    assert vitald.memory_kib() < memory + 1024 * SLOWNESS
+    assert vitald.memory_kib() < memory + 4096    # A sanitizer keeps what was freed for a while.
     stop(vitald)
 
 
