@@ -21,9 +21,11 @@ static const struct {
 } states[] = {
         { "57P03", "shutting down", REASON_STATUS, "stopping" },
         { "57P03", "recovery", REASON_STATUS, "recovery" },
+        { "57P03", "is not accepting", REASON_STATUS, "recovery" },
         { "57P03", NULL, REASON_STATUS, "starting" },
         { "57P01", NULL, REASON_STATUS, "stopping" },
         { "57P02", NULL, REASON_STATUS, "crashed" },
+        { "57014", "user request", REASON_STATUS, "cancelled" },
         { "57014", NULL, REASON_TIMEOUT, "statement" },
         { "53300", NULL, REASON_STATUS, "too-many-connections" },
         { "28P01", NULL, REASON_AUTH, "password" },

@@ -80,7 +80,7 @@ def test_fault_29_refusals(runner, sqlstate, text, reason):
 def test_fault_29_error_after_the_login(runner):
     reply = pgwire.error("57014", "canceling statement due to user request", "ERROR")
     with TcpServer(pgwire.answers(reply + pgwire.READY)) as server:
-        assert_result(first(runner, server), "fail", "timeout/statement", "canceling statement")
+        assert_result(first(runner, server), "fail", "status/cancelled", "canceling statement")
 
 
 @pytest.mark.parametrize("script, reason", [
