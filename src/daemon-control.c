@@ -41,6 +41,15 @@ void daemon_answer_waiters(Daemon *d) {
         }
 }
 
+void daemon_fail_waiters_of(Daemon *d, size_t check, int error, const char *text) {
+        LIST_FOREACH_SAFE(i, &d->waiters) {
+                Waiter *w = list_item(i, Waiter, link);
+
+                if (w->check == check && !w->has_run)
+                        waiter_answer(w, error, text, NULL);
+        }
+}
+
 void daemon_fail_waiters(Daemon *d, int error, const char *text) {
         LIST_FOREACH_SAFE(i, &d->waiters)
                 waiter_answer(list_item(i, Waiter, link), error, text, NULL);

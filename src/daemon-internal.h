@@ -73,5 +73,8 @@ void daemon_note_run(Daemon *d, size_t check, uint64_t serial);
 /* Answers what can be answered with the current snapshot. */
 void daemon_answer_waiters(Daemon *d);
 
+/* The same with an error for those that wait for this check. */
+void daemon_fail_waiters_of(Daemon *d, size_t check, int error, const char *text);
+
 /* Answers all that wait with this error: check indices are about to change, or vitald stops. */
 void daemon_fail_waiters(Daemon *d, int error, const char *text);

@@ -21,6 +21,26 @@
 
 /* -- the way of a result ----------------------------------------------------------------------- */
 
+/* Checks that wait for others are not run. */
+static void daemon_hold(Daemon *d, size_t check) {
+        const CheckState *c = d->state->checks[check];
+        bool is_held = c->measured == HEALTH_SKIPPED && !check_config_is_combined(c->config);
+
+        if (engine_hold(d->engine, check, is_held) && is_held)
+                daemon_fail_waiters_of(d, check, -EAGAIN, c->message);
+}
+
+static void daemon_hold_all(Daemon *d, bool is_reload) {
+        const Config *config = d->state->config;
+
+        for (size_t i = 0; is_reload && i < config->n_checks; i++)
+                daemon_hold(d, i);
+        for (size_t i = 0; !is_reload && i < config->n_services; i++)
+                for (size_t j = 0; j < config->services[i].n_derived; j++)
+                        daemon_hold(d, config->services[i].first_check +
+                                               config->services[i].derived[j]);
+}
+
 void daemon_apply(Daemon *d, const Event *e) {
         int r;
 
@@ -28,7 +48,9 @@ void daemon_apply(Daemon *d, const Event *e) {
         if (r < 0) {
                 log_errno(LOG_ERR, r, "Cannot go on");
                 sd_event_exit(d->event, r);
+                return;
         }
+        daemon_hold_all(d, e->type == EVENT_CONFIG);
 }
 
 static void daemon_arm_expiry(Daemon *d, const Snapshot *s) {

@@ -37,6 +37,7 @@ struct Check {
         CheckRun *run;             /* owned; NULL while none is active */
         int open_error;            /* 0, or why open() failed */
         bool is_open, is_closing;
+        bool is_held;              /* waits for another check */
         bool is_served;            /* has its results from the runs of another check */
         bool is_wanted_again;      /* asked for during the present run */
         uint64_t serial;           /* of the latest run started */

@@ -291,6 +291,16 @@ static int on_deferred(sd_event_source *s _unused_, void *userdata) {
         return 0;
 }
 
+/* Whether nobody wants the check's runs at present. */
+static bool check_is_held(const Check *c) {
+        const Engine *e = c->engine;
+
+        CONFIG_FOREACH_SERVED(i, e->config, c->index)
+        if (!e->checks[i]->is_held)
+                return false;
+        return true;
+}
+
 /* Something is due for the check: its run ends or begins. */
 static void check_wake(Check *c) {
         usec_t *due = &c->engine->due_usec[c->index];
@@ -300,7 +310,7 @@ static void check_wake(Check *c) {
         *due = USEC_INFINITY;
         if (c->run)
                 check_run_expire(c->run);
-        else
+        else if (!check_is_held(c))
                 check_begin(c);
 }
 
@@ -417,6 +427,8 @@ int engine_run(Engine *e, size_t check, uint64_t *ret_serial) {
 
         if (!check_has_runs(c))
                 return -EOPNOTSUPP;
+        if (check_is_held(c))
+                return -EAGAIN;
         *ret_serial = c->serial + 1;
         if (c->run) {
                 c->is_wanted_again = true;
@@ -426,6 +438,23 @@ int engine_run(Engine *e, size_t check, uint64_t *ret_serial) {
                 engine_arm(e, 0);
         }
         return 0;
+}
+
+bool engine_hold(Engine *e, size_t check, bool is_held) {
+        Check *c;
+
+        if (check >= e->n_checks || e->checks[check]->is_held == is_held)
+                return false;
+        e->checks[check]->is_held = is_held;
+        c = engine_running(e, check);
+        if (is_held || !check_has_runs(c))
+                return true;
+        if (c->run)
+                c->is_wanted_again = true;
+        else
+                e->due_usec[c->index] = engine_now(e);
+        engine_arm(e, engine_now(e));
+        return true;
 }
 
 int engine_report(Engine *e, size_t check, const Result *result, const Sender *sender) {

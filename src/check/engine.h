@@ -42,8 +42,12 @@ DEFINE_CLEANUP(Engine *, engine_free);
 int engine_configure(Engine *e, Config *config);
 
 /* Starts a run now, or right after the present one. ret_serial: the run that answers (its result's
- * serial, or a later one). -EOPNOTSUPP for checks without runs. */
+ * serial, or a later one). -EOPNOTSUPP for checks without runs, -EAGAIN for those held. */
 int engine_run(Engine *e, size_t check, uint64_t *ret_serial);
+
+/* A check that waits for another is held: it is not run, and once it is let go, at once. Returns
+ * whether that is news. */
+bool engine_hold(Engine *e, size_t check, bool is_held);
 
 /* A pushed state. -EOPNOTSUPP unless the check's type takes reports. */
 int engine_report(Engine *e, size_t check, const Result *result, const Sender *sender);

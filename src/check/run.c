@@ -174,6 +174,8 @@ static void check_run_deliver(CheckRun *finished) {
                 is_undecided = e->handler->result(e->userdata, c->index, run->serial, &run->result);
                 next = schedule_next(c->config, is_undecided, run->result.retry_after_usec, now);
         }
+        /* Whoever took the result may have wanted another run already. */
+        next = MIN(next, e->due_usec[c->index]);
         e->due_usec[c->index] = next;
         engine_arm(e, next);
         if (c->is_wanted_again)

@@ -82,7 +82,7 @@ static void apply_unknown_key(const SectionApply *a, const Assignment *s) {
 static const char *apply_refusal(const SectionApply *a, const SettingsTarget *t, const Option *o) {
         if (a->is_for_all && o->flags & OPTION_OWN)
                 return "stands in the check that it is for";
-        return t->is_run || o->flags & OPTION_RUN ? a->refuse_run : NULL;
+        return (t->flags | o->flags) & a->refused ? a->refusal : NULL;
 }
 
 static int apply_assignment(const SectionApply *a, const Assignment *s) {

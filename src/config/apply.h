@@ -14,7 +14,7 @@
 typedef struct SettingsTarget {
         const Schema *schema;
         void *settings; /* borrowed; schema_init() was done */
-        bool is_run;    /* all its options are as if they had OPTION_RUN */
+        unsigned flags; /* that all its options have on top of their own */
         const Assignment *set[SCHEMA_OPTIONS_MAX]; /* by option: what set it last, or NULL */
 } SettingsTarget;
 
@@ -23,7 +23,8 @@ typedef struct SectionApply {
         SettingsTarget *targets; /* borrowed; searched in this order */
         size_t n_targets;
         bool is_for_all;          /* [Defaults]: OPTION_OWN is a fault */
-        const char *refuse_run;   /* borrowed: why OPTION_RUN is a fault here; NULL: it is none */
+        unsigned refused;         /* flags of options that may not stand here */
+        const char *refusal;      /* borrowed: why */
         bool takes_any_key;       /* unknown keys are no fault: their table could not be had */
         Diagnostics *diagnostics; /* NULL: the faults are listed elsewhere */
 } SectionApply;

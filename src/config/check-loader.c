@@ -88,15 +88,16 @@ static int check_prepare(CheckLoad *l, const CheckType *type) {
         c = l->check = check_config_new();
         if (!c)
                 return -ENOMEM;
-        l->targets[TARGET_TYPE] = (SettingsTarget){ &type_schema, &l->type_name, true, {} };
-        l->targets[TARGET_COMMON] = (SettingsTarget){ &check_schema, c, false, {} };
+        l->targets[TARGET_TYPE] = (SettingsTarget){ &type_schema, &l->type_name, OPTION_RUN, {} };
+        l->targets[TARGET_COMMON] = (SettingsTarget){ &check_schema, c, 0, {} };
         l->apply.n_targets = 2;
         if (type) {
                 c->type = type;
                 c->settings = calloc(1, MAX(type->settings_size, (size_t) 1));
                 if (!c->settings)
                         return -ENOMEM;
-                l->targets[TARGET_OWN] = (SettingsTarget){ &type->schema, c->settings, true, {} };
+                l->targets[TARGET_OWN] =
+                        (SettingsTarget){ &type->schema, c->settings, OPTION_RUN, {} };
                 l->apply.n_targets = 3;
                 return schema_init(&type->schema, c->settings);
         }
@@ -132,7 +133,12 @@ static int check_apply(CheckLoad *l, const CheckSources *sources) {
         if (shared) {
                 snprintf(l->refusal, sizeof(l->refusal),
                          "stands in checks/%s.conf, which is run once for all", shared->name);
-                l->apply.refuse_run = l->refusal;
+                l->apply.refusal = l->refusal;
+                l->apply.refused = OPTION_RUN;
+        } else if (l->check->type && check_config_is_combined(l->check)) {
+                l->targets[TARGET_TYPE].flags = l->targets[TARGET_OWN].flags = 0;
+                l->apply.refusal = "means nothing for a check that has no runs";
+                l->apply.refused = OPTION_RUN | OPTION_GRADE;
         }
         r = section_apply(&l->apply);
         if (r < 0)
@@ -149,6 +155,11 @@ static void check_derive(CheckLoad *l) {
         char why[OPTION_WHY_MAX], span[TIMESPAN_MAX];
         usec_t shortest;
 
+        if (check_config_is_combined(c)) {
+                c->interval_usec = c->timeout_usec = c->retry_interval_usec = 0;
+                c->initial_delay_usec = c->max_age_usec = 0;
+                return;
+        }
         if (c->timeout_usec == 0)
                 c->timeout_usec = c->type->timeout_usec;
         if (c->retry_interval_usec == 0)
@@ -219,6 +230,11 @@ static void check_bind_all_limits(CheckLoad *l) {
         check_bind_limits(l, "Fail", &l->check->fail);
 }
 
+bool check_config_is_remote_liveness(const CheckConfig *c) {
+        return check_config_feeds(c, PROBE_LIVENESS) && c->target.is_remote &&
+               !c->allow_remote_liveness;
+}
+
 static int check_validate(CheckLoad *l) {
         CheckConfig *c = l->check;
         char why[OPTION_WHY_MAX] = "";
@@ -234,12 +250,8 @@ static int check_validate(CheckLoad *l) {
         r = check_config_set_target(c, &target);
         if (r < 0)
                 return r;
-        if (check_config_feeds(c, PROBE_LIVENESS) && c->target.is_remote &&
-            !c->allow_remote_liveness)
-                section_fault(&l->apply, "Probes",
-                              "liveness must not depend on another host, whose outage would become "
-                              "a storm of restarts here; AllowRemoteLiveness=yes says that it is "
-                              "meant");
+        if (check_config_is_remote_liveness(c))
+                section_fault(&l->apply, "Probes", CHECK_REMOTE_LIVENESS);
         return 0;
 }
 

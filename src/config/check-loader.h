@@ -19,6 +19,13 @@ typedef struct CheckSources {
         CredentialStore *credentials;
 } CheckSources;
 
+/* Why a remote check does not feed liveness. */
+#define CHECK_REMOTE_LIVENESS                                                                      \
+        "liveness must not depend on another host, whose outage would become a storm of restarts " \
+        "here; AllowRemoteLiveness=yes says that it is meant"
+
+bool check_config_is_remote_liveness(const CheckConfig *c);
+
 /* 0 with the check, an owned reference; with NULL when the section is at fault, which the
  * diagnostics say; -ENOMEM. */
 int check_load(const CheckSources *sources, Diagnostics *d, CheckConfig **ret);

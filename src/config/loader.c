@@ -8,6 +8,7 @@
 #include "config/apply.h"
 #include "config/check-loader.h"
 #include "config/document.h"
+#include "config/links.h"
 #include "config/shared.h"
 
 #define MAIN_FILE    "vitald.conf"
@@ -291,7 +292,19 @@ static int loader_service_defect(Loader *l, ServiceLoad *s) {
         while (service->defect && c->n_checks > service->first_check)
                 check_config_unref(c->checks[--c->n_checks]);
         service->n_checks = c->n_checks - service->first_check;
+        if (service->defect)
+                service->n_derived = 0;
         return 0;
+}
+
+/* With a fault there may be checks missing that others name. */
+static int loader_service_links(Loader *l, ServiceLoad *s) {
+        Config *c = l->config;
+
+        s->service->n_checks = c->n_checks - s->service->first_check;
+        if (fault_count(c) > s->first_fault)
+                return 0;
+        return links_make(c, (size_t) (s->service - c->services), &s->document, &c->diagnostics);
 }
 
 /* What is in shadow has no say in the host's verdict. */
@@ -327,7 +340,8 @@ static int loader_service_load(Loader *l, ServiceLoad *s) {
         if (r < 0)
                 return r;
         loader_service_shadow(s->service);
-        return loader_service_defect(l, s);
+        r = loader_service_links(l, s);
+        return r < 0 ? r : loader_service_defect(l, s);
 }
 
 static int service_file_compare(const void *a, const void *b) {

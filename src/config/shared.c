@@ -81,6 +81,11 @@ static int shared_judge(SharedCheck *s, const CheckSources *sources, Diagnostics
         r = check_load(&own, d, &check);
         if (r < 0)
                 return r;
+        if (check && check_config_is_combined(check))
+                diagnostics_add(d, s->section.file, s->section.line,
+                                "a check of type %s is made of checks of its service and cannot be "
+                                "shared",
+                                check->type->name);
         s->is_good = !!check;
         return 0;
 }

@@ -49,6 +49,7 @@ static const Field check_items[] = {
         FIELD(CheckInfo, "Type", STRING, type),
         FIELD(CheckInfo, "Target", STRING, target),
         FIELD(CheckInfo, "From", STRING, shared),
+        FIELD(CheckInfo, "After", STRINGS, after),
         FIELD(CheckInfo, "Description", STRING, description),
         FIELD(CheckInfo, "Documentation", STRING, documentation),
         FIELD(CheckInfo, "Probes", STRINGS, probes),

@@ -79,6 +79,7 @@ typedef struct CheckInfo {
         usec_t interval, retry_interval, initial_delay, timeout, max_age;
         usec_t warn_latency, max_latency, worst_case;
         char **warn, **fail; /* owned: ranges of values */
+        char **after;        /* owned: the checks that it waits for */
         uint64_t failure_threshold, success_threshold, liveness_failure_threshold;
         bool is_overridden;
         usec_t override_since, override_until;

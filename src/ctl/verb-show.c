@@ -53,6 +53,7 @@ static void show_what(Sheet *s) {
         line(s, "Type", "%s", c->type);
         line(s, "Target", "%s", c->target);
         line(s, "From", "%s%s", c->shared, *c->shared ? ", run once for all that share it" : "");
+        show_words(s, "After", c->after, "");
         show_words(s, "Feeds", c->probes,
                    c->is_shadow     ? "; in shadow, so no verdict depends on it"
                    : c->is_critical ? ""

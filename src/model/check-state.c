@@ -85,7 +85,9 @@ bool check_state_is_joining(const CheckState *s, Time now) {
 }
 
 bool check_state_is_dead(const CheckState *s) {
-        return s->override.is_active ? s->override.state == HEALTH_UNHEALTHY : s->is_dead;
+        if (s->override.is_active)
+                return s->override.state == HEALTH_UNHEALTHY;
+        return s->is_dead && (!check_config_is_combined(s->config) || s->state == HEALTH_UNHEALTHY);
 }
 
 bool check_state_is_undecided(const CheckState *s) {
@@ -122,7 +124,9 @@ usec_t check_state_expires(const CheckState *s) {
 
 /* Makes the published state follow from the measured one and the override. */
 static void check_state_publish(CheckState *s, Time now) {
-        Health state = s->override.is_active ? s->override.state : s->measured;
+        Health state = s->override.is_active                 ? s->override.state
+                       : check_config_is_combined(s->config) ? s->combined
+                                                             : s->measured;
 
         if (state == s->state)
                 return;
@@ -218,6 +222,8 @@ void check_state_take_result(CheckState *s, const Result *r, Time now) {
         s->has_result = true;
         s->last_realtime = now.realtime;
         s->last_boottime = now.boottime;
+        if (s->measured == HEALTH_SKIPPED)
+                return;
         if (r->outcome != OUTCOME_ERROR)
                 s->fresh_boottime = MAX(now.boottime, (usec_t) 1);
 
@@ -249,14 +255,67 @@ void check_state_take_override(CheckState *s, const Override *override, Time now
         check_state_publish(s, now);
 }
 
-void check_state_restart(CheckState *s, Time now) {
-        s->measured = HEALTH_PENDING;
-        s->is_dead = s->has_been_good = s->has_result = false;
-        s->joins_until_boottime = 0;
+/* What was measured so far no longer counts. */
+static void check_state_forget(CheckState *s, Health measured) {
+        s->measured = s->combined = measured;
+        s->is_dead = false;
         s->fresh_boottime = 0;
         s->successes_in_row = s->failures_in_row = 0;
         check_state_clear_reason(s);
         check_state_clear_first_failure(s);
+}
+
+void check_state_restart(CheckState *s, Time now) {
+        check_state_forget(s, HEALTH_PENDING);
+        s->has_been_good = s->has_result = false;
+        s->joins_until_boottime = 0;
+        check_state_publish(s, now);
+}
+
+void check_state_wait(CheckState *s, const CheckState *obstacle, Time now) {
+        if (obstacle) {
+                if (s->measured != HEALTH_SKIPPED)
+                        check_state_forget(s, HEALTH_SKIPPED);
+                s->reason = REASON_SKIPPED;
+                snprintf(s->message, sizeof(s->message), "Waits for %s", obstacle->config->name);
+        } else if (s->measured == HEALTH_SKIPPED)
+                check_state_forget(s, HEALTH_PENDING);
+        check_state_publish(s, now);
+}
+
+/* The text and the time of the failure that a combined check has now. */
+static void check_state_note_failure(CheckState *s, const Result *why, Time now) {
+        if (s->combined != HEALTH_UNHEALTHY)
+                check_state_clear_first_failure(s);
+        else if (s->first_failure_realtime == 0) {
+                s->first_failure_realtime = MAX(now.realtime, (usec_t) 1);
+                memcpy(s->first_failure_message, why->message, sizeof(s->first_failure_message));
+        }
+}
+
+void check_state_combine(CheckState *s, Health measured, Health published, const Result *why,
+                         bool has_failed, Time now) {
+        if (s->measured != measured || s->combined != published) {
+                s->last_realtime = now.realtime;
+                s->last_boottime = now.boottime;
+        }
+        s->measured = measured;
+        s->combined = published;
+        s->last = *why;
+        s->has_result |= measured != HEALTH_PENDING;
+        s->has_been_good |= health_is_good(measured);
+        if (measured != HEALTH_UNHEALTHY || !check_config_counts(s->config, PROBE_LIVENESS))
+                s->is_dead = false;
+        else if (has_failed)
+                s->is_dead = true;
+        if (!s->override.is_active &&
+            (health_is_good(published) || (published == HEALTH_UNHEALTHY && has_failed)))
+                s->joins_until_boottime = 0;
+        check_state_note_failure(s, why, now);
+        if (published == HEALTH_HEALTHY || published == HEALTH_PENDING)
+                check_state_clear_reason(s);
+        else
+                check_state_set_reason(s, why);
         check_state_publish(s, now);
 }
 
@@ -284,10 +343,12 @@ void check_state_expire(CheckState *s, Time now) {
         check_state_publish(s, now);
 }
 
-void check_state_set_config(CheckState *s, CheckConfig *config) {
+void check_state_set_config(CheckState *s, CheckConfig *config, Time now) {
         check_config_ref(config);
         check_config_unref(s->config);
         s->config = config;
         if (!check_config_counts(config, PROBE_LIVENESS))
                 s->is_dead = false;
+        if (!check_config_is_derived(config))
+                check_state_wait(s, NULL, now);
 }

@@ -4,6 +4,7 @@
 /* What loader, model and outputs may know of a check type: its name, options, and which of its
  * facts can be told without running it. How it runs stands in check/driver.h. */
 
+#include "model/health.h"
 #include "model/option.h"
 #include "model/result.h"
 
@@ -53,8 +54,12 @@ typedef struct CheckType {
         /* Fills in what the settings point at. Never NULL. */
         void (*describe)(const void *settings, CheckTarget *ret);
 
-        /* Combined checks only: the result from the states of the checks that it names. */
-        void (*derive)(const void *settings, const CheckState *const in[], size_t n, Result *ret);
+        /* Combined checks only: the names of the checks of its service that it is made of, and its
+         * state from theirs: n of the service's checks, by their index in needs; as they are
+         * published, or as they are measured without overrides. ret: the state in words. */
+        char *const *(*inputs)(const void *settings);
+        Health (*derive)(const void *settings, CheckState *const checks[], const size_t needs[],
+                         size_t n, bool is_measured, Result *ret);
 } CheckType;
 
 /* The types that this build knows; ends with NULL. Handed to the loader, so that config/ need not

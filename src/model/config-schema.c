@@ -194,18 +194,19 @@ static const char *const degraded_status_words[] = { "200", "503", NULL };
 /* clang-format off */
 #define FIELD(Type, member) .offset = offsetof(Type, member)
 
-#define CHECK_SPAN(Key, member, Fallback, Min, Max)                                              \
+#define CHECK_SPAN(Key, member, Fallback, Min, Max, Flags)                                       \
         { .key = Key, .type = &option_timespan, FIELD(CheckConfig, member), .fallback = Fallback, \
-          .min = Min, .max = Max }
+          .min = Min, .max = Max, .flags = Flags }
 #define RUN_SPAN(Key, member, Fallback, Min, Max)                                                \
-        { .key = Key, .type = &option_timespan, FIELD(CheckConfig, member), .fallback = Fallback, \
-          .min = Min, .max = Max, .flags = OPTION_RUN }
+        CHECK_SPAN(Key, member, Fallback, Min, Max, OPTION_RUN)
 #define CHECK_COUNT(Key, member, Fallback)                                                       \
         { .key = Key, .type = &option_unsigned, FIELD(CheckConfig, member), .fallback = Fallback, \
-          .min = 1, .max = 1000 }
+          .min = 1, .max = 1000, .flags = OPTION_GRADE }
 
 static const Option check_options[] = {
         { .key = "From", .type = &option_string, FIELD(CheckConfig, shared), .flags = OPTION_OWN },
+        { .key = "After", .type = &option_names, FIELD(CheckConfig, after),
+          .flags = OPTION_OWN | OPTION_GRADE },
         { .key = "Description", .type = &option_string, FIELD(CheckConfig, description) },
         { .key = "Documentation", .type = &option_string, FIELD(CheckConfig, documentation) },
         { .key = "Probes", .type = &option_words, FIELD(CheckConfig, probes),
@@ -222,10 +223,12 @@ static const Option check_options[] = {
         RUN_SPAN("MaxAge", max_age_usec, NULL, 20 * USEC_PER_MSEC, 30 * USEC_PER_DAY),
         RUN_SPAN("InitialDelay", initial_delay_usec, "0", 0, USEC_PER_DAY),
         RUN_SPAN("ConnectionMaxAge", connection_max_age_usec, "5min", USEC_PER_SEC, USEC_INFINITY),
-        CHECK_SPAN("WarnLatency", warn_latency_usec, NULL, 0, USEC_PER_HOUR),
-        CHECK_SPAN("MaxLatency", max_latency_usec, NULL, 0, USEC_PER_HOUR),
-        { .key = "Warn", .type = &option_limits, FIELD(CheckConfig, warn), .flags = OPTION_OWN },
-        { .key = "Fail", .type = &option_limits, FIELD(CheckConfig, fail), .flags = OPTION_OWN },
+        CHECK_SPAN("WarnLatency", warn_latency_usec, NULL, 0, USEC_PER_HOUR, OPTION_GRADE),
+        CHECK_SPAN("MaxLatency", max_latency_usec, NULL, 0, USEC_PER_HOUR, OPTION_GRADE),
+        { .key = "Warn", .type = &option_limits, FIELD(CheckConfig, warn),
+          .flags = OPTION_OWN | OPTION_GRADE },
+        { .key = "Fail", .type = &option_limits, FIELD(CheckConfig, fail),
+          .flags = OPTION_OWN | OPTION_GRADE },
         CHECK_COUNT("FailureThreshold", failure_threshold, "2"),
         CHECK_COUNT("SuccessThreshold", success_threshold, "1"),
         CHECK_COUNT("LivenessFailureThreshold", liveness_failure_threshold, "3"),

@@ -30,6 +30,7 @@ static CheckConfig *check_config_free(CheckConfig *c) {
         free(c->target.text);
         free(c->target.host);
         free(c->defect);
+        free(c->needs);
         free(c);
         return NULL;
 }
@@ -38,6 +39,7 @@ static void service_config_done(ServiceConfig *s) {
         schema_clear(&service_schema, s);
         free(s->name);
         free(s->defect);
+        free(s->derived);
 }
 
 static Config *config_free(Config *c) {

@@ -56,6 +56,12 @@ typedef struct CheckConfig {
         usec_t warn_latency_usec, max_latency_usec; /* 0: not graded */
         Limits warn, fail;
         uint64_t failure_threshold, success_threshold, liveness_failure_threshold;
+        char **after; /* owned: After=, names of checks of the service */
+
+        /* The checks that its state hangs on: those of After=, or those that it is made of; by
+         * their index among the service's checks. */
+        size_t *needs; /* owned */
+        size_t n_needs;
 } CheckConfig;
 
 extern const Schema check_schema; /* fields of CheckConfig */
@@ -75,6 +81,17 @@ static inline bool check_config_feeds(const CheckConfig *c, Probe p) {
 static inline bool check_config_counts(const CheckConfig *c, Probe p) {
         return !c->is_shadow && check_config_feeds(c, p);
 }
+
+/* Its state follows from those of others alone. */
+static inline bool check_config_is_combined(const CheckConfig *c) {
+        return c->type->flags & CHECK_TYPE_COMBINED;
+}
+
+/* Its state hangs on that of others, also. */
+bool check_config_is_derived(const CheckConfig *c);
+
+/* Names of checks, separated by blanks. */
+extern const OptionType option_names; /* char ** (owned) */
 
 /* Whether b tests the same thing as a in the same way, so that a's state is b's. */
 bool check_config_same_target(const CheckConfig *a, const CheckConfig *b);
@@ -100,6 +117,9 @@ typedef struct ServiceConfig {
         char *defect; /* owned; "FILE:LINE: text" of the first fault, or NULL. Then it has no
                          checks. */
         size_t first_check, n_checks; /* its slice of Config.checks */
+        size_t *derived; /* owned: those of its checks that hang on others, by their index among
+                          * them, each behind those that it needs */
+        size_t n_derived;
 } ServiceConfig;
 
 extern const Schema service_schema; /* fields of ServiceConfig */
@@ -184,6 +204,10 @@ static inline size_t config_runs_as(const Config *c, size_t check) {
 #define CONFIG_FOREACH_SERVED(i, c, check)        \
         for (size_t i = (check); i != INDEX_NONE; \
              i = (c)->shares ? (c)->shares[i].next : INDEX_NONE)
+
+/* Finds out in which order the states of a service's checks follow from each other, once all have
+ * their needs. 0, -ENOMEM, or -ELOOP with a check (among the service's) that hangs on itself. */
+int config_order(Config *c, size_t service, size_t *ret_cyclic);
 
 /* The check that runs for all that say From=NAME. */
 size_t config_find_shared(const Config *c, const char *name);

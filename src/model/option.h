@@ -45,8 +45,9 @@ typedef struct OptionType {
 
 enum {
         OPTION_REQUIRED = 1 << 0,
-        OPTION_OWN = 1 << 1, /* means something for one check only: not in [Defaults] */
-        OPTION_RUN = 1 << 2, /* of how a check is run: stands where its type does */
+        OPTION_OWN = 1 << 1,   /* means something for one check only: not in [Defaults] */
+        OPTION_RUN = 1 << 2,   /* of how a check is run: stands where its type does */
+        OPTION_GRADE = 1 << 3, /* of how its runs are judged: not for checks that have none */
 };
 
 struct Option {

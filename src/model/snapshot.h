@@ -32,8 +32,8 @@ typedef struct Snapshot {
         char *reload_error; /* owned, or NULL */
         usec_t reload_realtime;
         size_t n_never_run;      /* checks without any result yet, but for those that nobody runs:
-                                  * pushed, combined, or of a unit that is down, and for
-                                  * those in shadow */
+                                  * pushed, combined, waiting, in shadow or of a unit that is
+                                  * down */
         usec_t expires_boottime; /* when it stops being true by itself: make a TICK then */
 } Snapshot;
 

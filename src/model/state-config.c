@@ -55,7 +55,7 @@ static void service_carry(State *to, size_t service, const State *from, size_t o
 }
 
 /* Brings over the state of a check that still tests the same thing. */
-static int check_carry(State *to, size_t check, const State *from, size_t old) {
+static int check_carry(State *to, size_t check, const State *from, size_t old, Time now) {
         CheckConfig *config = to->config->checks[check];
         CheckState *state = from->checks[old];
 
@@ -67,14 +67,14 @@ static int check_carry(State *to, size_t check, const State *from, size_t old) {
                 state = check_state_copy(state);
                 if (!state)
                         return -ENOMEM;
-                check_state_set_config(state, config);
+                check_state_set_config(state, config, now);
         }
         check_state_unref(to->checks[check]);
         to->checks[check] = state;
         return 0;
 }
 
-static int service_carry_checks(State *to, size_t service, const State *from) {
+static int service_carry_checks(State *to, size_t service, const State *from, Time now) {
         const ServiceConfig *config = to->config->services + service;
 
         for (size_t i = config->first_check; i < config->first_check + config->n_checks; i++) {
@@ -84,7 +84,7 @@ static int service_carry_checks(State *to, size_t service, const State *from) {
 
                 if (old == INDEX_NONE)
                         continue;
-                r = check_carry(to, i, from, old);
+                r = check_carry(to, i, from, old, now);
                 if (r < 0)
                         return r;
         }
@@ -105,7 +105,7 @@ static int state_carry(State *to, const State *from, Time now) {
                         continue;
                 }
                 service_carry(to, i, from, old, now);
-                r = service_carry_checks(to, i, from);
+                r = service_carry_checks(to, i, from, now);
                 if (r < 0)
                         return r;
         }
@@ -165,6 +165,17 @@ static int host_keep_ready(State *to, const State *from, Time now) {
         return 0;
 }
 
+static int state_derive_all(State *s, Time now) {
+        for (size_t i = 0; i < s->config->n_services; i++) {
+                int r = state_own_derived(s, i);
+
+                if (r < 0)
+                        return r;
+                state_derive(s, i, false, now);
+        }
+        return 0;
+}
+
 static int state_keep_ready(State *to, const State *from, Time now) {
         for (size_t i = 0; i < to->config->n_services; i++) {
                 size_t old = config_find_service(from->config, to->config->services[i].name);
@@ -188,6 +199,9 @@ int state_take_config(State *s, Config *config, Time now) {
         if (!next)
                 return -ENOMEM;
         r = state_carry(next, s, now);
+        if (r < 0)
+                return r;
+        r = state_derive_all(next, now);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < config->n_services; i++)

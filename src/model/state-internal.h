@@ -13,7 +13,7 @@ CheckState *check_state_new(CheckConfig *config, Time now);
 CheckState *check_state_copy(const CheckState *s);
 
 /* Replaces the configuration by one of the same target. */
-void check_state_set_config(CheckState *s, CheckConfig *config);
+void check_state_set_config(CheckState *s, CheckConfig *config, Time now);
 
 /* Healthy in every respect, and no failure since. If that holds before and after a result, then the
  * result has changed nothing but numbers. */
@@ -24,6 +24,15 @@ void check_state_take_override(CheckState *s, const Override *override, Time now
 
 /* A new start of the unit: what was measured of the last one says nothing about this one. */
 void check_state_restart(CheckState *s, Time now);
+
+/* A check of After=: waits for that one, or (NULL) no longer waits. What was measured before says
+ * nothing any more, and nothing ages meanwhile. */
+void check_state_wait(CheckState *s, const CheckState *obstacle, Time now);
+
+/* A combined check: its states from those of others, and why. has_failed: some result of the
+ * service was a failure just now, so that the state may take something away. */
+void check_state_combine(CheckState *s, Health measured, Health published, const Result *why,
+                         bool has_failed, Time now);
 
 /* Does what is due by the passing of time; nothing if nothing is. */
 void check_state_expire(CheckState *s, Time now);
@@ -56,6 +65,13 @@ Drain drain_at(const Drain *drain, Time now);
 /* Make a check or service safe to change: copies it if a snapshot holds it too. 0 or -ENOMEM. */
 int state_own_check(State *s, size_t check);
 int state_own_service(State *s, size_t service);
+
+/* The same for all checks of a service that hang on others. */
+int state_own_derived(State *s, size_t service);
+
+/* Draws the conclusions from the states of checks for those that hang on them; these are safe to
+ * change. has_failed: see check_state_combine(). */
+void state_derive(State *s, size_t service, bool has_failed, Time now);
 
 /* See service_state_latch_start() and service_state_settle(). */
 void state_latch_start(State *s, size_t service, Time now);

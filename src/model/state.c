@@ -115,12 +115,13 @@ static int state_own_due(State *s, Time now) {
                         if (r < 0)
                                 return r;
                 }
-        for (size_t i = 0; i < s->config->n_services; i++)
-                if (service_is_due(s, i, now)) {
+        for (size_t i = 0; i < s->config->n_services; i++) {
+                r = state_own_derived(s, i);
+                if (r >= 0 && service_is_due(s, i, now))
                         r = state_own_service(s, i);
-                        if (r < 0)
-                                return r;
-                }
+                if (r < 0)
+                        return r;
+        }
         return 0;
 }
 
@@ -135,11 +136,13 @@ int state_expire(State *s, Time now) {
         for (size_t i = 0; i < s->config->n_checks; i++)
                 if (check_is_due(s, i, now))
                         check_state_expire(s->checks[i], now);
-        for (size_t i = 0; i < s->config->n_services; i++)
-                if (service_is_due(s, i, now)) {
-                        service_state_expire(s->services[i], s->config->services + i, now);
-                        state_settle(s, i, now);
-                }
+        for (size_t i = 0; i < s->config->n_services; i++) {
+                state_derive(s, i, false, now);
+                if (!service_is_due(s, i, now))
+                        continue;
+                service_state_expire(s->services[i], s->config->services + i, now);
+                state_settle(s, i, now);
+        }
         s->drain = drain_at(&s->drain, now);
         s->expires_boottime = state_next_expiry(s);
         s->revision++;
@@ -158,7 +161,7 @@ static void state_note_expiry(State *s, size_t check, size_t service) {
                     service_state_expires(s->services[service], s->config->services + service));
 }
 
-/* Copies a check, and its service if that may change with it. */
+/* Copies a check, and what may change with it: those that hang on it, and its service. */
 static int state_own_both(State *s, size_t check, size_t *ret_service) {
         size_t service;
         int r;
@@ -166,6 +169,8 @@ static int state_own_both(State *s, size_t check, size_t *ret_service) {
         assert(check < s->config->n_checks);
         service = config_service_of(s->config, check);
         r = state_own_check(s, check);
+        if (r >= 0)
+                r = state_own_derived(s, service);
         if (r < 0)
                 return r;
         if (service_state_is_unsettled(s->services[service])) {
@@ -188,6 +193,7 @@ static int state_take_result(State *s, const Event *e, Time now) {
         is_quiet = check_state_is_steady(s->checks[e->check]) &&
                    !service_state_is_unsettled(s->services[service]);
         check_state_take_result(s->checks[e->check], e->result, now);
+        state_derive(s, service, e->result->outcome == OUTCOME_FAIL, now);
         state_settle(s, service, now);
         state_note_expiry(s, e->check, service);
         if (!is_quiet || !check_state_is_steady(s->checks[e->check]))
@@ -203,6 +209,7 @@ static int state_take_override(State *s, const Event *e, Time now) {
         if (r < 0)
                 return r;
         check_state_take_override(s->checks[e->check], e->override, now);
+        state_derive(s, service, false, now);
         state_settle(s, service, now);
         state_note_expiry(s, e->check, service);
         return 0;
@@ -235,6 +242,7 @@ static int state_take_unit(State *s, const Event *e, Time now) {
         if (service_state_take_unit(s->services[e->service], e->unit, e->invocation_id, now))
                 for (size_t i = 0; i < config->n_checks; i++)
                         check_state_restart(s->checks[config->first_check + i], now);
+        state_derive(s, e->service, false, now);
         state_settle(s, e->service, now);
         state_note_expiry(s, INDEX_NONE, e->service);
         return 0;

@@ -9,23 +9,7 @@
  * copies one before it changes it, if a snapshot holds it too. So a snapshot never changes. */
 
 #include "model/config.h"
-
-typedef enum Health {
-        HEALTH_PENDING, /* no decision yet */
-        HEALTH_HEALTHY,
-        HEALTH_DEGRADED, /* healthy with a warning */
-        HEALTH_UNHEALTHY,
-        HEALTH_UNKNOWN, /* the last real result is too old, or there were only errors */
-        HEALTH_SKIPPED, /* waits for another check */
-        HEALTH_COUNT_,
-} Health;
-
-const char *health_to_string(Health h); /* "pending" */
-int health_from_string(const char *s, Health *ret);
-
-static inline bool health_is_good(Health h) {
-        return h == HEALTH_HEALTHY || h == HEALTH_DEGRADED;
-}
+#include "model/health.h"
 
 #define NOTE_MAX 128 /* a reason given by a person */
 #define WHO_MAX  64
@@ -56,7 +40,9 @@ typedef struct CheckState {
         unsigned n_ref;
         Health state;        /* as published: an override stands over what is measured */
         CheckConfig *config; /* owned reference */
-        Health measured;     /* by thresholds and age alone */
+        Health measured;     /* by thresholds and age alone, without any override; skipped while it
+                              * waits */
+        Health combined;     /* of combined checks: from others as published */
         bool is_dead; /* measured: failures reached LivenessFailureThreshold=, and no recovery yet
                        */
         bool has_been_good; /* healthy or degraded once since the service's start */

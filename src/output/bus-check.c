@@ -136,6 +136,20 @@ static int get_values(_unused_ sd_bus *bus, _unused_ const char *path,
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+static int get_after(_unused_ sd_bus *bus, _unused_ const char *path,
+                     _unused_ const char *interface, _unused_ const char *property,
+                     sd_bus_message *reply, void *userdata, _unused_ sd_bus_error *error) {
+        const CheckRow *row = userdata;
+        const CheckConfig *c = row->target.snapshot->config->checks[row->target.index];
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "s");
+        STRV_FOREACH(name, c->after)
+                if (r >= 0)
+                        r = sd_bus_message_append(reply, "s", *name);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 /* Warn= or Fail= as they were written. */
 static int get_limits(_unused_ sd_bus *bus, _unused_ const char *path,
                       _unused_ const char *interface, const char *property, sd_bus_message *reply,
@@ -207,6 +221,10 @@ static int method_run(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                                     call);
         if (r == -EOPNOTSUPP)
                 return reply_not_supported(error, check);
+        if (r == -EAGAIN)
+                return sd_bus_error_setf(error, BUS_ERROR_NOT_SUPPORTED,
+                                         "Check %s is not run while it waits for another check",
+                                         check->id);
         if (r < 0)
                 return r;
         TAKE(call);
@@ -226,6 +244,7 @@ static const sd_bus_vtable check_vtable[] = {
         SD_BUS_PROPERTY("Type", "s", NULL, ROW(type), 0),
         SD_BUS_PROPERTY("Target", "s", NULL, ROW(target_text), 0),
         SD_BUS_PROPERTY("From", "s", NULL, ROW(shared), 0),
+        SD_BUS_PROPERTY("After", "as", get_after, 0, 0),
         SD_BUS_PROPERTY("Probes", "as", get_probes, 0, 0),
         SD_BUS_PROPERTY("Critical", "b", NULL, ROW(is_critical), 0),
         SD_BUS_PROPERTY("Shadow", "b", NULL, ROW(is_shadow), 0),

@@ -300,6 +300,37 @@ static void test_shared_checks_reload(void **state _unused_) {
         bench_done(&b);
 }
 
+/* Not run while it waits for another check, and at once when it no longer does. */
+static void test_hold(void **state _unused_) {
+        uint64_t serial;
+        Bench b;
+
+        bench_new(&b);
+        take_config(&b, make_config(&fake_driver, two, 2));
+        finish(&b, 0, true);
+        finish(&b, 1, true);
+        assert_true(engine_hold(b.engine, 1, true));
+        assert_false(engine_hold(b.engine, 1, true));
+        pass(&b, 100 * USEC_PER_SEC);
+        assert_int_equal(b.seen[1].n, 1);
+        assert_true(calls.start > 2);
+        assert_int_equal(engine_run(b.engine, 1, &serial), -EAGAIN);
+        assert_null(engine_overdue(b.engine));
+
+        assert_null(instance(&b, 1)->run);
+        assert_true(engine_hold(b.engine, 1, false));
+        settle(&b);
+        assert_non_null(instance(&b, 1)->run);
+
+        /* A run that is under way ends; the next one waits. */
+        engine_hold(b.engine, 1, true);
+        finish(&b, 1, true);
+        assert_int_equal(b.seen[1].n, 2);
+        pass(&b, 30 * USEC_PER_SEC);
+        assert_null(instance(&b, 1)->run);
+        bench_done(&b);
+}
+
 static void test_defects(void **state _unused_) {
         Config *c = make_config(&fake_driver, one, 1);
         Bench b;
@@ -442,6 +473,7 @@ int main(void) {
                 cmocka_unit_test(test_reload_keeps_schedule),
                 cmocka_unit_test(test_shared_checks_run_once),
                 cmocka_unit_test(test_shared_checks_reload),
+                cmocka_unit_test(test_hold),
                 cmocka_unit_test(test_defects),
                 cmocka_unit_test(test_run_on_request),
                 cmocka_unit_test(test_report),

@@ -25,7 +25,7 @@ FOREIGN = {"ListenStream", "LoadCredential", "LoadCredentialEncrypted", "Private
            "AmbientCapabilities", "CapabilityBoundingSet", "SystemCallFilter",
            "MemoryMax", "PrivateDevices", "ProtectProc", "TasksMax", "ProtectClock",
            "ReadWritePaths",
-           "ExecStart", "TimeoutStartSec", "Restart", "BindsTo", "After", "Key"}
+           "ExecStart", "TimeoutStartSec", "Restart", "BindsTo", "Key"}
 
 
 class Facts:
@@ -104,6 +104,7 @@ def pattern_of(option):
             "credential": "The name of a credential",
             "header-credentials": "A header and the name of a credential",
             "limits": "A range, with a value's name and a colon in front where it has several",
+            "names": "A list of names of checks",
             "other": f"One of {words}" if words != "-" else None}[option["kind"]]
     pattern = re.escape(text + bounds) if text else r"[A-Z][^;]*"
     lists = "strings", "paths", "header-credentials", "limits"
@@ -182,7 +183,8 @@ def test_tables_of_types(facts):
     page = section(SERVICES, "CHECK TYPES")
     rows = re.findall(r"^\.It Cm (\S+) Ta (.+) Ta (\S+)$", page, re.MULTILINE)
     assert {name: timeout for name, _, timeout in rows} == facts.timeouts
-    readme = re.findall(r"^\| `(\w+)` \| (.+?) \| (\S+) \| .+ \|$", read("README.md"), re.MULTILINE)
+    readme = re.findall(r"^\| `([\w-]+)` \| (.+?) \| (\S+) \| .+ \|$", read("README.md"),
+                        re.MULTILINE)
     assert readme == rows
 
 

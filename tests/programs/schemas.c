@@ -27,6 +27,7 @@ static const struct Kind {
         { &option_address, "address" },   { &option_credential, "credential" },
         { &option_unit, "unit" },         { &option_header_credential, "header-credentials" },
         { &option_limits, "limits" },     { &option_paths, "paths" },
+        { &option_names, "names" },
 };
 
 static const char *kind_of(const OptionType *type) {
@@ -84,7 +85,8 @@ int main(void) {
         }
         for (size_t i = 0; types[i]; i++) {
                 printf("type\t%s\t%s\n", types[i]->name,
-                       timespan_format(span, types[i]->timeout_usec));
+                       types[i]->timeout_usec == 0 ? "-"
+                                                   : timespan_format(span, types[i]->timeout_usec));
                 print_schema(&types[i]->schema);
                 for (const CheckScheme *s = types[i]->schemes; s && s->scheme; s++)
                         printf("scheme\t%s\n", s->scheme);

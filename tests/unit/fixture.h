@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "model/combine.h"
 #include "model/state.h"
 
 #define FIXTURE_CHECKS_MAX 8
@@ -29,6 +30,9 @@ typedef struct FixtureCheck {
         usec_t initial_delay_usec, warn_latency_usec, max_latency_usec;
         uint64_t failure_threshold, success_threshold, liveness_failure_threshold; /* 2, 1, 3 */
         unsigned type_flags;
+        unsigned after; /* After=: bit mask of checks of the service, by their order */
+        unsigned of;    /* a combined check: bit mask of those that it is made of */
+        size_t minimum; /* how many of them must be good; 0: more than half */
 } FixtureCheck;
 
 typedef struct FixtureService {
@@ -38,9 +42,23 @@ typedef struct FixtureService {
         FixtureCheck checks[FIXTURE_CHECKS_MAX]; /* up to the first without a name */
 } FixtureService;
 
+static inline size_t fixture_minimum(const void *settings, size_t n) {
+        const CombineSettings *s = settings;
+
+        return s->minimum > 0 ? (size_t) s->minimum : n / 2 + 1;
+}
+
+static inline Health fixture_derive(const void *settings, CheckState *const checks[],
+                                    const size_t needs[], size_t n, bool is_measured, Result *ret) {
+        return combine(fixture_minimum(settings, n), checks, needs, n, is_measured, ret);
+}
+
 static const CheckType fixture_types[] = {
         [0] = { .name = "fixture" },
         [CHECK_TYPE_PUSH] = { .name = "fixture-push", .flags = CHECK_TYPE_PUSH },
+        [CHECK_TYPE_COMBINED] = { .name = "fixture-combined",
+                                  .flags = CHECK_TYPE_COMBINED,
+                                  .derive = fixture_derive },
 };
 
 static inline void *fixture_need(void *p) {
@@ -63,7 +81,7 @@ static inline char *fixture_id(const char *service, const char *name) {
 static inline CheckConfig *fixture_check_config(const char *service, const FixtureCheck *f) {
         CheckConfig *c = fixture_need(check_config_new());
 
-        c->type = fixture_types + f->type_flags;
+        c->type = fixture_types + (f->of ? CHECK_TYPE_COMBINED : f->type_flags);
         c->service = fixture_need(strdup(service));
         c->name = fixture_need(strdup(f->name));
         c->id = fixture_id(service, f->name);
@@ -83,6 +101,16 @@ static inline CheckConfig *fixture_check_config(const char *service, const Fixtu
         c->failure_threshold = fixture_or(f->failure_threshold, 2);
         c->success_threshold = fixture_or(f->success_threshold, 1);
         c->liveness_failure_threshold = fixture_or(f->liveness_failure_threshold, 3);
+        if (f->of) {
+                CombineSettings *settings = c->settings =
+                        fixture_need(calloc(1, sizeof(CombineSettings)));
+
+                settings->minimum = f->minimum;
+        }
+        c->needs = fixture_need(calloc(FIXTURE_CHECKS_MAX, sizeof(size_t)));
+        for (size_t i = 0; i < FIXTURE_CHECKS_MAX; i++)
+                if ((f->of ? f->of : f->after) & 1U << i)
+                        c->needs[c->n_needs++] = i;
         return c;
 }
 
@@ -96,6 +124,13 @@ static inline void fixture_service_config(ServiceConfig *ret, const FixtureServi
                 .is_shadow = f->is_shadow,
                 .startup_timeout_usec = fixture_or(f->startup_timeout_usec, 300 * SEC),
         };
+}
+
+static inline void fixture_order(Config *c, size_t service) {
+        size_t cyclic;
+
+        if (config_order(c, service, &cyclic) < 0)
+                abort();
 }
 
 /* The services must be sorted by name. */
@@ -115,6 +150,7 @@ static inline Config *fixture_config(const FixtureService *services, size_t n) {
                      s->n_checks++)
                         c->checks[c->n_checks++] =
                                 fixture_check_config(f->name, f->checks + s->n_checks);
+                fixture_order(c, i);
         }
         return c;
 }

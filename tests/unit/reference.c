@@ -67,15 +67,15 @@ static bool is_dead_after(const RefCheck *c, size_t n) {
         return dead > up && dead > unknown;
 }
 
-char reference_measured(const RefCheck *c) {
+char reference_own_measured(const RefCheck *c) {
         return measured_after(c, c->n);
 }
 
-bool reference_is_dead(const RefCheck *c) {
+bool reference_own_is_dead(const RefCheck *c) {
         return is_dead_after(c, c->n);
 }
 
-static void cut(RefCheck *c, char base) {
+void reference_cut(RefCheck *c, char base) {
         c->n = 0;
         c->base = base;
         c->is_base_dead = false;
@@ -108,9 +108,11 @@ static void remember(RefCheck *c, char letter) {
 
 static void take_result(RefCheck *c, Outcome outcome, Time now) {
         static const char letters[] = "pwfe";
-        char state = reference_measured(c);
+        char state = reference_own_measured(c);
 
         c->had_result = true;
+        if (c->is_waiting)
+                return;
         if (outcome == OUTCOME_ERROR) {
                 if (state == 'P' || state == '?')
                         remember(c, 'e');
@@ -118,7 +120,7 @@ static void take_result(RefCheck *c, Outcome outcome, Time now) {
         }
         c->fresh_boottime = now.boottime;
         remember(c, letters[outcome]);
-        state = reference_measured(c);
+        state = reference_own_measured(c);
         if (state == 'H' || state == 'D')
                 c->was_good = true;
 }
@@ -126,13 +128,14 @@ static void take_result(RefCheck *c, Outcome outcome, Time now) {
 static void check_expire(RefCheck *c, Time now) {
         if (c->fresh_boottime > 0 &&
             now.boottime >= usec_add(c->fresh_boottime, c->config->max_age_usec))
-                cut(c, '?');
+                reference_cut(c, '?');
         if (c->override.is_active && now.boottime >= c->override.until_boottime)
                 c->override = (Override){};
 }
 
 static void check_restart(RefCheck *c) {
-        cut(c, 'P');
+        reference_cut(c, 'P');
+        c->is_waiting = c->is_combined_dead = false;
         c->had_result = c->was_good = false;
         c->fresh_boottime = 0;
 }
@@ -257,6 +260,8 @@ static void take_config(Reference *r, Config *config, Time now) {
                         continue;
                 r->checks[i] = old.checks[j];
                 r->checks[i].config = config->checks[i];
+                if (config->checks[i]->n_needs == 0)
+                        r->checks[i].is_waiting = false;
         }
         for (size_t i = 0; i < config->n_services; i++) {
                 size_t j = config_find_service(old.config, config->services[i].name);
@@ -278,6 +283,7 @@ static void expire(Reference *r, Time now) {
 
 void reference_apply(Reference *r, const Event *e, Time now) {
         expire(r, now);
+        reference_derive(r, NULL);
         switch (e->type) {
         case EVENT_RESULT:
                 take_result(r->checks + e->check, e->result->outcome, now);
@@ -301,6 +307,9 @@ void reference_apply(Reference *r, const Event *e, Time now) {
                 break;
         }
         expire(r, now);
+        reference_derive(r, e->type == EVENT_RESULT && e->result->outcome == OUTCOME_FAIL
+                                    ? r->checks[e->check].config->service
+                                    : NULL);
         for (size_t i = 0; i < r->config->n_services; i++) {
                 RefService *s = r->services + i;
 
@@ -329,12 +338,14 @@ char reference_letter(Health h) {
         return letters[h];
 }
 
-static char published(const RefCheck *c) {
-        return c->override.is_active ? reference_letter(c->override.state) : reference_measured(c);
-}
+static bool is_published_dead(const Reference *r, size_t check) {
+        const RefCheck *c = r->checks + check;
 
-static bool is_published_dead(const RefCheck *c) {
-        return c->override.is_active ? c->override.state == HEALTH_UNHEALTHY : reference_is_dead(c);
+        if (c->override.is_active)
+                return c->override.state == HEALTH_UNHEALTHY;
+        if (check_config_is_combined(c->config) && reference_published(r, check) != 'U')
+                return false;
+        return reference_is_dead(r, check);
 }
 
 static Reason obstacle(const Reference *r, const RefService *s) {
@@ -360,24 +371,25 @@ Verdict reference_service(const Reference *r, size_t service, const Snapshot *sn
         if (v.reason != REASON_NONE || v.started != STARTUP_STARTED)
                 v.ready = READINESS_NOT_READY;
         for (size_t i = 0; i < s->config->n_checks; i++) {
-                const RefCheck *c = r->checks + s->config->first_check + i;
-                const CheckState *state = snapshot->checks[s->config->first_check + i];
-                bool is_good = published(c) == 'H' || published(c) == 'D';
+                size_t check = s->config->first_check + i;
+                const RefCheck *c = r->checks + check;
+                const CheckState *state = snapshot->checks[check];
+                char shown = reference_published(r, check);
+                bool is_good = shown == 'H' || shown == 'D';
                 bool is_needed = c->config->is_critical &&
                                  state->joins_until_boottime <= snapshot->time.boottime;
 
                 if (v.started == STARTUP_STARTED && !v.is_inactive &&
                     feeds(c->config, PROBE_LIVENESS)) {
-                        if (is_published_dead(c))
+                        if (is_published_dead(r, check))
                                 v.live = LIVENESS_DEAD;
-                        v.is_measured_dead = v.is_measured_dead || reference_is_dead(c);
+                        v.is_measured_dead = v.is_measured_dead || reference_is_dead(r, check);
                 }
                 if (!feeds(c->config, PROBE_READINESS))
                         continue;
                 if (is_needed && !is_good)
                         v.ready = READINESS_NOT_READY;
-                if (published(c) == 'D' ||
-                    (!is_needed && !is_good && (published(c) != 'P' || c->had_result)))
+                if (shown == 'D' || (!is_needed && !is_good && (shown != 'P' || c->had_result)))
                         v.is_degraded = true;
         }
         return v;

@@ -10,13 +10,15 @@
 
 #define REFERENCE_MAX 64
 
-/* P, H, D, U, ?: pending, healthy, degraded, unhealthy, unknown. */
+/* P, H, D, U, ?, S: pending, healthy, degraded, unhealthy, unknown, skipped. */
 typedef struct RefCheck {
         const CheckConfig *config; /* borrowed */
         char history[32];          /* p, w, f, or e of an undecided check; since the last cut */
         size_t n;
         char base; /* the state at the cut */
         bool is_base_dead, had_result, was_good;
+        bool is_waiting;       /* After= */
+        bool is_combined_dead; /* of a combined check */
         usec_t fresh_boottime; /* 0: no real result */
         Override override;
 } RefCheck;
@@ -42,8 +44,18 @@ void reference_done(Reference *r);
 void reference_apply(Reference *r, const Event *e, Time now);
 
 char reference_letter(Health h);
-char reference_measured(const RefCheck *c);
-bool reference_is_dead(const RefCheck *c); /* measured */
+char reference_measured(const Reference *r, size_t check);
+char reference_published(const Reference *r, size_t check);
+bool reference_is_dead(const Reference *r, size_t check); /* measured */
+
+/* For the reference itself: one check by its own history, or that history ended in this state. */
+char reference_own_measured(const RefCheck *c);
+bool reference_own_is_dead(const RefCheck *c);
+void reference_cut(RefCheck *c, char base);
+
+/* Draws all conclusions for checks that hang on others. failed: the service of which a check has
+ * just failed, or NULL. */
+void reference_derive(Reference *r, const char *failed);
 
 bool verdict_equal(const Verdict *a, const Verdict *b);
 

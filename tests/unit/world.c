@@ -65,6 +65,20 @@ static void random_check(World *w, FixtureCheck *c, const char *name, bool is_bu
         random_thresholds(w, c);
 }
 
+/* Lets the check hang on some of those before it, so that there is no cycle. */
+static void random_needs(World *w, FixtureCheck *c, size_t n_before) {
+        unsigned some = n_before == 0 ? 0 : (unsigned) world_random(w, 1U << n_before);
+
+        c->after = c->of = 0;
+        c->minimum = 0;
+        if (chance(w, 30))
+                c->after = some;
+        else if (some && chance(w, 30)) {
+                c->of = some;
+                c->minimum = world_random(w, (uint64_t) __builtin_popcount(some) + 1);
+        }
+}
+
 static void random_service(World *w, size_t i) {
         FixtureService *s = w->plan + i;
 
@@ -75,9 +89,11 @@ static void random_service(World *w, size_t i) {
                 .is_left_out = chance(w, 15),
                 .startup_timeout_usec = w->scale_usec * (1 + world_random(w, 20)),
         };
-        for (size_t j = 0, n = world_random(w, 4); j < n; j++)
+        for (size_t j = 0, n = world_random(w, 4); j < n; j++) {
                 random_check(w, s->checks + j, check_names[j * 2 + world_random(w, 2)],
                              s->is_builtin);
+                random_needs(w, s->checks + j, j);
+        }
         if (!s->is_builtin && chance(w, 5)) {
                 s->defect = "a.conf:1: Unknown key";
                 s->checks[0].name = NULL;
@@ -104,9 +120,14 @@ static Config *make_config(const World *w) {
 
 /* Changes one check; which of its settings decides whether it still tests the same thing. */
 static void mutate_check(World *w, FixtureService *s, FixtureCheck *c) {
-        switch (world_random(w, 7)) {
+        switch (world_random(w, 8)) {
+        case 7:
+                if (!c->of)
+                        c->after = c->after ? 0 : 1U << 0 & ~(1U << (c - s->checks));
+                break;
         case 0:
                 c->canonical = new_canonical(w);
+                random_needs(w, c, (size_t) (c - s->checks));
                 random_thresholds(w, c);
                 break;
         case 1:
@@ -146,8 +167,10 @@ static void mutate_plan(World *w) {
         }
         n = count_checks(s);
         if (n == 0 || chance(w, 20)) {
-                if (n < 4)
+                if (n < 4) {
                         random_check(w, s->checks + n, check_names[n * 2], s->is_builtin);
+                        random_needs(w, s->checks + n, n);
+                }
         } else if (chance(w, 20))
                 s->checks[n - 1] = (FixtureCheck){};
         else if (chance(w, 10))
@@ -187,6 +210,14 @@ static void start_due_runs(World *w) {
         for (size_t i = 0; i < w->config->n_checks; i++) {
                 WorldRun *run = w->runs + i;
 
+                if (check_config_is_combined(w->config->checks[i]))
+                        continue;
+                if (w->state->checks[i]->measured == HEALTH_SKIPPED) {
+                        run->due = USEC_INFINITY;
+                        continue;
+                }
+                if ((run->due & run->ends) == USEC_INFINITY && is_followed_up(w, i))
+                        run->due = w->now.monotonic;
                 if (run->due > w->now.monotonic || run->ends != USEC_INFINITY)
                         continue;
                 run->began = w->now.monotonic;
@@ -317,6 +348,15 @@ static void act_override(World *w) {
                                    .override = &o });
 }
 
+static void run_begin(World *w, size_t check) {
+        w->runs[check] = (WorldRun){
+                .due = schedule_first(w->config->checks[check], w->now.monotonic),
+                .ends = USEC_INFINITY,
+        };
+        if (!is_followed_up(w, check) || check_config_is_combined(w->config->checks[check]))
+                w->runs[check].due = USEC_INFINITY;
+}
+
 static void act_unit(World *w) {
         size_t service = world_random(w, MAX(w->config->n_services, (size_t) 1));
         char id[INVOCATION_ID_MAX] = "";
@@ -336,23 +376,14 @@ static void act_unit(World *w) {
         for (size_t i = 0; i < w->config->n_checks; i++) {
                 if (service_of(w, i) != service)
                         continue;
-                w->runs[i] =
-                        (WorldRun){ .due = is_followed_up(w, i) ? w->now.monotonic : USEC_INFINITY,
-                                    .ends = USEC_INFINITY };
+                run_begin(w, i);
+                if (w->runs[i].due != USEC_INFINITY)
+                        w->runs[i].due = w->now.monotonic;
         }
 }
 
 static void act_refused_reload(World *w) {
         apply(w, &(Event){ .type = EVENT_CONFIG, .reload_error = "a.conf:1: Unknown key" });
-}
-
-static void run_begin(World *w, size_t check) {
-        w->runs[check] = (WorldRun){
-                .due = schedule_first(w->config->checks[check], w->now.monotonic),
-                .ends = USEC_INFINITY,
-        };
-        if (!is_followed_up(w, check))
-                w->runs[check].due = USEC_INFINITY;
 }
 
 static void act_reload(World *w) {
@@ -408,6 +439,11 @@ static void act(World *w) {
 }
 
 /* -- entry points ------------------------------------------------------------------------------ */
+
+bool world_hangs_on(const World *w, size_t check, size_t service) {
+        return check_config_is_derived(w->config->checks[check]) &&
+               config_service_of(w->config, check) == service;
+}
 
 void world_init(World *w, uint64_t seed, WorldApply apply_event, void *userdata) {
         static const usec_t scales[] = { SEC, 10 * SEC, 60 * SEC, 600 * SEC };

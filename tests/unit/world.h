@@ -44,6 +44,9 @@ typedef struct World {
         void *userdata;
 } World;
 
+/* Whether the check may flip because another one of that service does. */
+bool world_hangs_on(const World *w, size_t check, size_t service);
+
 void world_init(World *w, uint64_t seed, WorldApply apply, void *userdata);
 void world_done(World *w);
 
