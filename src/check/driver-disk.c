@@ -24,7 +24,6 @@ typedef struct DiskSettings {
 
 typedef struct DiskPath {
         Check *check;
-        const char *path;      /* borrowed from the settings, set by each run */
         Job *job;              /* owned; after a run only while its call is stuck */
         usec_t began_realtime; /* of that call */
         bool is_waited_for;    /* by the run */
@@ -105,12 +104,12 @@ static void disk_judge_call(const DiskSettings *s, const DiskCall *c, Result *re
                 disk_judge(s, c, ret);
 }
 
-static void disk_judge_stuck(const DiskPath *p, Result *ret) {
+static void disk_judge_stuck(const DiskPath *p, const char *path, Result *ret) {
         char since[TIMESTAMP_MAX];
 
         timestamp_format_short(since, p->began_realtime, clock_usec(CLOCK_REALTIME));
         result_fail(ret, REASON_STUCK, "%s: the file system does not answer, still stuck since %s",
-                    p->path, since);
+                    path, since);
 }
 
 /* -- all paths --------------------------------------------------------------------------------- */
@@ -148,6 +147,7 @@ static void disk_take(DiskRun *d, const Result *r) {
 
 /* Says what is waited for, or ends the run with the worst when nothing is. */
 static void disk_continue(CheckRun *run) {
+        const DiskSettings *s = check_run_settings(run);
         const DiskInstance *i = check_run_instance(run);
         DiskRun *d = check_run_data(run);
         size_t n;
@@ -155,7 +155,7 @@ static void disk_continue(CheckRun *run) {
         for (size_t k = 0; k < i->n; k++)
                 if (i->paths[k].is_waited_for) {
                         snprintf(d->phase, sizeof(d->phase), "waiting for the file system of %s",
-                                 i->paths[k].path);
+                                 s->paths[k]);
                         check_run_set_phase(run, d->phase);
                         return;
                 }
@@ -177,18 +177,18 @@ static void disk_called(void *userdata, void *data) {
         disk_continue(i->run);
 }
 
-static int disk_path_start(DiskPath *p, const DiskSettings *s, DiskRun *d) {
+static int disk_path_start(DiskPath *p, const char *path, bool is_write_wanted, DiskRun *d) {
         DiskCall *call;
         Result result;
         int r;
 
         if (p->job && job_is_running(p->job)) {
-                disk_judge_stuck(p, &result);
+                disk_judge_stuck(p, path, &result);
                 disk_take(d, &result);
                 return 0;
         }
         p->job = job_free(p->job);
-        call = disk_call_new(p->path, s->is_write_wanted);
+        call = disk_call_new(path, is_write_wanted);
         if (!call)
                 return -ENOMEM;
         p->began_realtime = clock_usec(CLOCK_REALTIME);
@@ -208,8 +208,8 @@ static int disk_start(CheckRun *run) {
         i->n = strv_length(s->paths);
         for (size_t k = 0; k < i->n; k++) {
                 i->paths[k].check = check_run_check(run);
-                i->paths[k].path = s->paths[k];
-                r = disk_path_start(&i->paths[k], s, check_run_data(run));
+                r = disk_path_start(&i->paths[k], s->paths[k], s->is_write_wanted,
+                                    check_run_data(run));
                 if (r < 0)
                         return r;
         }

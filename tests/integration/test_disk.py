@@ -8,6 +8,7 @@ import pytest
 
 from lib.checks import section
 from lib.mounts import mount, mount_fuse, remount, umount
+from lib.process import eventually
 from lib.refusal import refusing
 from lib.runner import CheckRunner, assert_result
 
@@ -128,6 +129,21 @@ def test_one_that_hangs_hides_no_other(directory, small, dead):
         server.close()
         umount(place)
         assert runner.next_that(outcome="pass")["total"] > 0
+
+
+def test_a_reload_while_one_hangs(vitald, dead):
+    """The run goes on with equal settings, which are others in memory."""
+    def write(interval):
+        vitald.service("default", section("disk", *LOOSE, f"Path={dead[0]}", "Path=/",
+                                          interval=interval, timeout="700ms") + "RetryInterval=300ms\n")
+    write("1h")
+    vitald.start()
+    for seconds in range(1, 6):
+        write(f"{seconds}min")
+        vitald.reload()
+        eventually(lambda: vitald.show("default/it")["IntervalUSec"] == seconds * 60000000)
+    eventually(lambda: "still stuck since" in vitald.vitalctl("run", "default/it").stdout)
+    dead[1].close()
 
 
 def test_a_write_that_hangs_is_abandoned(directory, dead):
