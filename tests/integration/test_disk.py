@@ -135,7 +135,7 @@ def test_a_reload_while_one_hangs(vitald, dead):
     """The run goes on with equal settings, which are others in memory."""
     def write(interval):
         vitald.service("default", section("disk", *LOOSE, f"Path={dead[0]}", "Path=/",
-                                          interval=interval, timeout="700ms") + "RetryInterval=300ms\n")
+                                          interval=interval, timeout="700ms"))
     write("1h")
     vitald.start()
     for seconds in range(1, 6):
