@@ -19,9 +19,15 @@
 #define DEFAULT_PORT 3306
 #define ROWS_MAX     1000                  /* of a query's result */
 #define PACKET_MAX   65536                 /* bytes; a row is one packet */
+#define REPLY_MAX    (1024 * 1024)         /* bytes of a run */
 #define STACK_BYTES  ((size_t) 256 * 1024) /* on which libmariadb's suspended calls live */
 #define UNWIND_MAX   64                    /* steps until a call that is given up must have ended */
+#define OWNER_KEY    "vitald"
 #define AUTH_METHODS "mysql_native_password,client_ed25519,caching_sha2_password"
+
+/* libmariadb tells what it has read: exported for its plug-ins, though in no header. */
+typedef void (*MysqlReadHandler)(int mode, MYSQL *mysql, const unsigned char *bytes, size_t n);
+extern int ma_pvio_register_callback(my_bool is_added, MysqlReadHandler handler);
 
 typedef struct MysqlSettings {
         Address address;
@@ -67,6 +73,7 @@ typedef struct MysqlRun {
         bool is_reused;       /* the connection was held already */
         bool is_stale;
         ResolveStatus why_stale;
+        size_t received;
         IpAddress addresses[RESOLVER_ADDRESSES_MAX];
         size_t n_addresses, next_address;
         unsigned n_rows;
@@ -129,33 +136,37 @@ static void sql_wait(MysqlInstance *i, int events) {
 
 /* -- calls ------------------------------------------------------------------------------------- */
 
-static void sql_call(MysqlInstance *i, const MysqlCall *call) {
-        int events;
-
-        i->call = call;
-        events = call->start(i);
-        if (events) {
+static void sql_step(MysqlInstance *i, const MysqlCall *call, int events) {
+        i->call = events ? call : NULL;
+        if (events)
                 sql_wait(i, events);
-                return;
-        }
-        i->call = NULL;
-        call->ended(i);
+        else
+                call->ended(i);
 }
 
-static void sql_go_on(MysqlInstance *i, int events) {
-        const MysqlCall *call = i->call;
-
-        poll_watch_drop(&i->watch);
-        events = call->go_on(i, events);
-        if (events) {
-                sql_wait(i, events);
-                return;
-        }
-        i->call = NULL;
-        call->ended(i);
+static void sql_call(MysqlInstance *i, const MysqlCall *call) {
+        sql_step(i, call, call->start(i));
 }
 
 /* -- the query --------------------------------------------------------------------------------- */
+
+/* libmariadb reads on as long as anything comes, a server's description of a billion columns too.
+ */
+static void on_read(int mode, MYSQL *mysql, const unsigned char *bytes _unused_, size_t n) {
+        char key[] = OWNER_KEY;
+        MysqlInstance *i = NULL;
+        MysqlRun *r;
+
+        if (mode != 0 || n > REPLY_MAX)
+                return; /* written, or an error */
+        (void) mysql_get_optionv(mysql, MARIADB_OPT_USERDATA, key, &i);
+        if (!i || !i->run)
+                return;
+        r = check_run_data(i->run);
+        r->received += n;
+        if (r->received > REPLY_MAX)
+                (void) shutdown(mysql_get_socket(mysql), SHUT_RDWR);
+}
 
 /* A held connection that fails is no failure of the server yet. */
 static void sql_failed(MysqlInstance *i) {
@@ -164,6 +175,11 @@ static void sql_failed(MysqlInstance *i) {
         unsigned number = mysql_errno(i->mysql);
         Result result;
 
+        if (r->received > REPLY_MAX) {
+                result_fail(&result, REASON_PROTOCOL, "The reply is too long");
+                sql_finish(i, &result);
+                return;
+        }
         if (r->is_reused && !sql_error_is_answer(number)) {
                 r->is_reused = false;
                 sql_hang_up(i);
@@ -208,15 +224,14 @@ static void fetch_ended(MysqlInstance *i) {
         Result result;
         int events = 0;
 
-        while (i->row && ++r->n_rows <= ROWS_MAX && !events)
+        while (!events && i->row && ++r->n_rows <= ROWS_MAX)
                 events = fetch_start(i);
         if (r->n_rows > ROWS_MAX) {
                 result_fail(&result, REASON_PROTOCOL, "The query has more than %d rows", ROWS_MAX);
                 sql_finish(i, &result);
-        } else if (events) {
-                i->call = &i->calls->fetch;
-                sql_wait(i, events);
-        } else if (mysql_errno(i->mysql))
+        } else if (events)
+                sql_step(i, &i->calls->fetch, events);
+        else if (mysql_errno(i->mysql))
                 sql_failed(i);
         else {
                 mysql_free_result(TAKE(i->rows));
@@ -288,6 +303,7 @@ static int sql_make(MysqlInstance *i) {
             mysql_optionsv(i->mysql, MYSQL_OPT_LOCAL_INFILE, &takes_files) != 0 ||
             mysql_optionsv(i->mysql, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet_max) != 0 ||
             mysql_optionsv(i->mysql, MARIADB_OPT_RESTRICTED_AUTH, AUTH_METHODS) != 0 ||
+            mysql_optionsv(i->mysql, MARIADB_OPT_USERDATA, OWNER_KEY, i) != 0 ||
             mysql_optionsv(i->mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4") != 0)
                 return -ENOMEM;
         return 0;
@@ -376,9 +392,10 @@ static void on_socket(void *userdata, uint32_t revents) {
                      (revents & (EPOLLOUT | EPOLLERR) ? MYSQL_WAIT_WRITE : 0) |
                      (revents & EPOLLPRI ? MYSQL_WAIT_EXCEPT : 0);
 
-        if (i->call)
-                sql_go_on(i, events);
-        else {
+        if (i->call) {
+                poll_watch_drop(&i->watch);
+                sql_step(i, i->call, i->call->go_on(i, events));
+        } else {
                 sql_hang_up(i);
                 check_trigger(i->check);
         }
@@ -392,10 +409,13 @@ static int db_attach(Engine *engine _unused_, void *memory _unused_) {
 
         for (size_t n = 0; n < ELEMENTSOF(names); n++)
                 (void) unsetenv(names[n]);
-        return mysql_library_init(0, NULL, NULL) == 0 ? 0 : -ENOMEM;
+        if (mysql_library_init(0, NULL, NULL) != 0)
+                return -ENOMEM;
+        return ma_pvio_register_callback(true, on_read) == 0 ? 0 : -ENOMEM;
 }
 
 static void db_detach(void *memory _unused_) {
+        (void) ma_pvio_register_callback(false, on_read);
         mysql_library_end();
 }
 

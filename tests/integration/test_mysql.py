@@ -110,11 +110,11 @@ def test_credential_that_is_not_there(runner, mariadb):
 def test_too_many_clients(check, mariadb):
     mariadb.sql("SET GLOBAL max_connections = 10")
     directory = tempfile.mkdtemp(prefix="vitald-test-")
-    text = "".join(db(mariadb, user="open", name=f"c{n}") for n in range(12))
+    text = "".join(db(mariadb, user="open", name=f"c{n}", interval="200ms")
+                   for n in range(12))
     try:
-        with CheckRunner(directory, text) as other:
-            results = [other.next() for _ in range(12)]
-            assert {r["outcome"] for r in results} == {"pass", "fail"}
+        with CheckRunner(directory, text):
+            eventually(lambda: mariadb.connections() == 10, every=0.1)
             result = check(mariadb)
             assert_result(result, "fail", "status/max-clients", "Too many connections")
     finally:
@@ -329,6 +329,34 @@ def test_files_are_not_given_away(check, directory):
     with TcpServer(script) as server:
         assert check(server)["outcome"] == "fail"
     assert b"a secret" not in b"".join(seen)
+
+
+def flood(connection):
+    """A result with millions of columns, none of which is a row yet."""
+    connection.sendall(GREETING)
+    connection.recv(4096)
+    connection.sendall(packet(2, b"\0\0\0\2\0\0\0"))
+    connection.recv(4096)
+    connection.sendall(packet(1, b"\xfd\xff\xff\xff"))
+    column = b"\3def\1d\1t\1T\1n\1N\x0c\x3f\0\1\0\0\0\3\0\0\0\0\0"
+    while True:
+        connection.sendall(b"".join(packet(n % 256, column) for n in range(2, 514)))
+
+
+def test_fault_20_endless_reply(runner, check):
+    with TcpServer(flood) as server:
+        assert_result(check(server, timeout="5s"), "fail", "protocol", "too long")
+        runner.run("it", 2)
+        before = runner.usage()
+        assert_result(runner.run("it", 5), "fail", "protocol")
+        assert runner.usage()[1] - before[1] < 8 * runner.memory_limit_kib
+
+
+@pytest.mark.parametrize("rows, outcome, reason", [(10, "pass", ""), (99, "fail", "protocol")])
+def test_fault_20_long_rows(check, mariadb, rows, outcome, reason):
+    result = check(mariadb, f"Query=SELECT REPEAT('x', 60000) FROM orders.seq_1_to_{rows}")
+    assert_result(result, outcome, reason)
+    assert result.get("rows", 0) == (rows if outcome == "pass" else 0)
 
 
 @pytest.mark.valgrind
