@@ -72,7 +72,7 @@ static int header_list_make(const HttpSettings *s, struct curl_slist **ret) {
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return s->bearer.secret ? http_headers_append_bearer(ret, &s->bearer) : 0;
 }
 
 static size_t on_head(char *bytes, size_t size, size_t n, void *userdata) {
@@ -349,6 +349,7 @@ static const Option http_options[] = {
         { "Header", &option_strv, offsetof(HttpSettings, headers) },
         { "HeaderCredential", &option_header_credential,
           offsetof(HttpSettings, header_credentials) },
+        { "BearerCredential", &option_credential, offsetof(HttpSettings, bearer) },
         { "ExpectStatus", &option_status_set, offsetof(HttpSettings, expect_status), "200-299" },
         { "CACertificate", &option_path, offsetof(HttpSettings, ca_certificate) },
         { "ClientCertificate", &option_path, offsetof(HttpSettings, client_certificate) },

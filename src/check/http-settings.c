@@ -175,7 +175,8 @@ static int url_check(CURLU *url, HttpSettings *s, char why[static OPTION_WHY_MAX
 static const struct {
         const char *name, *instead;
 } headers_refused[] = {
-        { "Authorization", "a secret: use HeaderCredential=Authorization: NAME" },
+        { "Authorization",
+          "a secret: use BearerCredential=NAME or HeaderCredential=Authorization: NAME" },
         { "Proxy-Authorization", "a secret: use HeaderCredential=Proxy-Authorization: NAME" },
         { "Cookie", "a secret: use HeaderCredential=Cookie: NAME" },
         { "API-Key", "a secret: use HeaderCredential=API-Key: NAME" },
@@ -241,6 +242,13 @@ static int headers_check(const HttpSettings *s, char why[static OPTION_WHY_MAX])
 
 /* -- the type ---------------------------------------------------------------------------------- */
 
+static bool has_authorization(const HttpSettings *s) {
+        for (size_t i = 0; i < s->header_credentials.n; i++)
+                if (strcasecmp(s->header_credentials.items[i].header, "Authorization") == 0)
+                        return true;
+        return false;
+}
+
 /* The key that makes no sense beside the others, or NULL. */
 static const char *settings_conflict(const HttpSettings *s, char why[static OPTION_WHY_MAX]) {
         const char *key = NULL, *text = "needs an https:// URL";
@@ -255,6 +263,9 @@ static const char *settings_conflict(const HttpSettings *s, char why[static OPTI
         } else if (!s->client_certificate && (s->client_key || s->client_key_credential.name)) {
                 key = s->client_key ? "ClientKey" : "ClientKeyCredential";
                 text = "needs ClientCertificate=";
+        } else if (s->bearer.name && has_authorization(s)) {
+                key = "BearerCredential";
+                text = "HeaderCredential= sets Authorization already";
         } else if (s->unix_socket && strlen(s->unix_socket) > ADDRESS_PATH_MAX) {
                 key = "UnixSocket";
                 text = "the path of a unix socket is longer than 107 bytes";

@@ -22,6 +22,7 @@ typedef struct HttpSettings {
         unsigned method; /* HttpMethod */
         char **headers;  /* owned: "Name: value" */
         HeaderCredentials header_credentials;
+        Credential bearer; /* of "Authorization: Bearer" */
         StatusSet expect_status;
         char *ca_certificate;     /* owned, may be NULL */
         char *client_certificate; /* owned, may be NULL */

@@ -25,17 +25,26 @@ int http_headers_append(struct curl_slist **l, const char *header) {
         return 0;
 }
 
-int http_headers_append_secret(struct curl_slist **l, const HeaderCredential *h) {
+static int headers_append_wiped(struct curl_slist **l, const char *begin, const char *between,
+                                const char *secret) {
         char *text;
         int r;
 
-        r = asprintf(&text, "%s: %s", h->header, h->credential.secret);
+        r = asprintf(&text, "%s%s%s", begin, between, secret);
         if (r < 0)
                 return -ENOMEM;
         r = http_headers_append(l, text);
         explicit_bzero(text, strlen(text));
         free(text);
         return r;
+}
+
+int http_headers_append_secret(struct curl_slist **l, const HeaderCredential *h) {
+        return headers_append_wiped(l, h->header, ": ", h->credential.secret);
+}
+
+int http_headers_append_bearer(struct curl_slist **l, const Credential *token) {
+        return headers_append_wiped(l, "Authorization", ": Bearer ", token->secret);
 }
 
 /* What is the same for all checks: nothing of the environment, nothing but this one request. */

@@ -11,6 +11,7 @@
 /* Lists of "Name: value", for CURLOPT_HTTPHEADER. -ENOMEM leaves the list as it was. */
 int http_headers_append(struct curl_slist **l, const char *header);
 int http_headers_append_secret(struct curl_slist **l, const HeaderCredential *h);
+int http_headers_append_bearer(struct curl_slist **l, const Credential *token);
 void http_headers_free(struct curl_slist *l); /* and wipes them */
 
 /* What is the same for all checks. False without memory, as below. */

@@ -36,6 +36,17 @@ def test_request_and_held_connection(runner, http_server):
     assert "c4n4ry" not in runner.log
 
 
+def test_bearer_token(runner, http_server):
+    runner.credential("token", "c4n4ry\n")
+    text = http(http_server.url(), "BearerCredential=token") + \
+        http(http_server.url("/none"), "BearerCredential=none", name="none")
+    assert_result(runner.start(text).next_of("it"), "pass", "")
+    assert http_server.requests[-1].headers["authorization"] == "Bearer c4n4ry"
+    runner.run("none")
+    assert not [r for r in http_server.requests if r.target == "/none"]
+    assert "c4n4ry" not in runner.log
+
+
 def test_head(runner, http_server):
     http_server.reply = Reply(body=b"x" * 1000)
     assert_result(first(runner, http(http_server.url(), "Method=HEAD")), "pass", "")
@@ -238,7 +249,9 @@ def test_fault_23_environment_is_ignored(runner, directory, http_server):
     ("URL=http://x/\nHeader=no colon", "not a header"),
     ("URL=http://x/\nHeader=X-Empty:", "empty"),
     ("URL=http://x/\nHeader=A: b\x01c", "control character"),
-    ("URL=http://x/\nHeader=Authorization: Bearer xyzzy", "HeaderCredential=Authorization: NAME"),
+    ("URL=http://x/\nHeader=Authorization: Bearer xyzzy", "BearerCredential=NAME"),
+    ("URL=http://x/\nHeaderCredential=authorization: a\nBearerCredential=b",
+     "HeaderCredential= sets Authorization already"),
     ("URL=http://x/\nHeader=cookie: a=b", "HeaderCredential=Cookie: NAME"),
     ("URL=http://x/\nHeader=Content-Length: 5", "no body"),
     ("URL=http://x/\nExpectStatus=20", "\"20\""),
