@@ -63,6 +63,7 @@ struct MysqlInstance {
         usec_t renew_usec;      /* CLOCK_MONOTONIC: when the connection is due for renewal */
         unsigned first_address; /* of the list: moves on when one is silent */
         CheckRun *run;          /* borrowed; NULL while nothing is expected from the server */
+        char ip[IP_TEXT_MAX];   /* that is being connected to: libmariadb keeps no copy */
         MYSQL *connected;       /* what the calls return */
         int failed;
         MYSQL_ROW row;
@@ -273,14 +274,13 @@ static void sql_query(MysqlInstance *i) {
 static int connect_start(MysqlInstance *i) {
         const MysqlSettings *s = check_settings(i->check);
         MysqlRun *r = check_run_data(i->run);
-        char ip[IP_TEXT_MAX];
 
         if (s->address.kind == ADDRESS_UNIX)
                 return mysql_real_connect_start(&i->connected, i->mysql, NULL, s->username,
                                                 s->password.secret, s->database, 0, s->address.name,
                                                 0);
         return mysql_real_connect_start(
-                &i->connected, i->mysql, ip_format(ip, &r->addresses[r->next_address - 1]),
+                &i->connected, i->mysql, ip_format(i->ip, &r->addresses[r->next_address - 1]),
                 s->username, s->password.secret, s->database, s->address.port, NULL, 0);
 }
 
