@@ -90,7 +90,7 @@ bool http_set_tls(CURL *easy, const HttpTls *tls) {
         struct curl_blob blob = {
                 .data = tls->client_key_text,
                 .len = tls->client_key_text ? strlen(tls->client_key_text) : 0,
-                .flags = CURL_BLOB_NOCOPY,
+                .flags = CURL_BLOB_COPY,
         };
         bool ok = curl_easy_setopt(easy, CURLOPT_SSLKEY_BLOB, blob.data ? &blob : NULL) == CURLE_OK;
 

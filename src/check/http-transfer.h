@@ -17,7 +17,7 @@ void http_headers_free(struct curl_slist *l); /* and wipes them */
 /* What is the same for all checks. False without memory, as below. */
 bool http_set_common(CURL *easy);
 
-/* Files and a key, all borrowed for the handle's life; NULL: none. */
+/* Files and a key, all copied: settings may go while the handle stays. NULL: none. */
 typedef struct HttpTls {
         const char *ca_certificate; /* NULL: those of the system */
         const char *client_certificate;
