@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """From=NAME: one check of a real server for several services, run once, with a state in each."""
 
+import pytest
+
 from lib.ctl import NO, ctl
 from lib.process import eventually
 
@@ -121,6 +123,7 @@ def test_a_shared_check_at_fault_takes_its_services_along(vitald, redis):
     assert "cache.conf:6: unknown key Frobnicate=" in vitald.verify().stderr
 
 
+@pytest.mark.timing     # A sanitizer keeps what was freed for a while.
 def test_thousands_of_runs_leave_nothing(vitald, redis):
     vitald.write("checks/cache.conf", f"[Check]\nType=redis\nAddress={redis.address}\n"
                                       "Interval=10ms\n")
