@@ -11,23 +11,13 @@ import pytest
 from lib.peers import Proxy, refused_address
 from lib.process import eventually
 from lib.scenario import Named, check
+from lib.vitald import EAGER_ALLOCATOR
 
 RUNS = 10000            # of each type
 WARM_UP = 2500          # the same, twice with a pause
 CHECKS = 20             # of each type
-GROWTH_MAX_KIB = 512    # What reloads and big answers leave to the allocator; 9 bytes a run.
 QUIET = 12              # times of 50 ms without any change: longer than a Timeout= of 300 ms
 SWEEP_SECONDS = 1.1     # libcurl sweeps its pool with a request, once a second.
-
-# Freed memory is given back at once, so that what stays is what somebody holds.
-ALLOCATOR = {
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_TRIM_THRESHOLD_": "4096",
-    "MALLOC_MMAP_THRESHOLD_": "32768",
-    "MALLOC_TOP_PAD_": "0",
-    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=98:quarantine_size_mb=1"
-                    ":thread_local_quarantine_size_kb=64",
-}
 
 RUNS_TOTAL = re.compile(r'vitald_check_runs_total\{service="soak",check="(\w+)-\d+",'
                         r'outcome="(\w+)"\}')
@@ -39,7 +29,7 @@ class Soak:
     def __init__(self, vitald, sections):
         """sections: {type: a function of the check's name and more options}."""
         self.vitald, self.sections = vitald, sections
-        vitald.environment.update(ALLOCATOR)
+        vitald.environment.update(EAGER_ALLOCATOR)
         vitald.arguments = ["--log-level=warning"]
         self._write("10ms")
         vitald.start()
@@ -112,7 +102,7 @@ def soak(vitald, sections, outcomes, down=contextlib.nullcontext):
         assert {outcome for outcome, n in more.items() if n > 0} == set(outcomes)
     print(f"{before[0]} -> {after[0]} files, {before[1]} -> {after[1]} KiB")
     assert after[0] == before[0]
-    assert after[1] - before[1] <= GROWTH_MAX_KIB
+    assert after[1] - before[1] <= vitald.growth_max_kib
 
 
 def section_of(kind, server, more=""):
