@@ -175,6 +175,7 @@ def test_probes_of_other_kinds_while_dependencies_hang(world):
         assert not load.failures and set(load.answers) == {200}
 
 
+@pytest.mark.valgrind
 def test_stopped_servers_go_on(world):
     """The checks come back by themselves, with the same server processes."""
     world.vitald.start()

@@ -100,6 +100,7 @@ def test_fault_25_name_servers_say_no(mode, reason, words, named, dns):
     named.wait_status("/health/ready", 200)
 
 
+@pytest.mark.valgrind
 def test_fault_25_silence_later_flips_nothing(named, dns, redis, nginx, shared_postgres):
     """Held connections need no names, and new ones go to the address known last."""
     named.start()
@@ -116,6 +117,7 @@ def test_fault_25_silence_later_flips_nothing(named, dns, redis, nginx, shared_p
         named.wait_check(name, healthy=True)
 
 
+@pytest.mark.valgrind
 @pytest.mark.parametrize("stop", ["early", "late"])
 def test_fault_9_stops_while_names_are_looked_up(stop, named, dns):
     """Exits in order within two seconds, with queries that nobody answers under way."""

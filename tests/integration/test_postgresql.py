@@ -372,7 +372,8 @@ def test_tls(runner, names, directory, authority):
             "system": full,
             "no-file": f"{full} sslrootcert=/nowhere.pem",
         }
-        runner.start("".join(postgresql(s, name=n) for n, s in checks.items()))
+        patience = f"{4 * SLOWNESS}s"       # Seven handshakes at once.
+        runner.start("".join(postgresql(s, name=n, timeout=patience) for n, s in checks.items()))
         results = {r["check"]: r for r in (runner.next() for _ in checks)}
         for name in ("full", "require", "prefer"):
             assert_result(results[name], "pass", "")

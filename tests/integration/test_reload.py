@@ -98,6 +98,7 @@ def test_a_hundred_reloads_under_load(thousand, redis):
     assert growth <= thousand.growth_max_kib
 
 
+@pytest.mark.valgrind
 def test_changing_one_check_leaves_the_others(vitald, redis):
     """They keep their states, streaks, counters, schedules and connections."""
     vitald.service("shop", service_text(redis, n=20))
