@@ -63,8 +63,8 @@ struct MysqlInstance {
         usec_t renew_usec;      /* CLOCK_MONOTONIC: when the connection is due for renewal */
         unsigned first_address; /* of the list: moves on when one is silent */
         CheckRun *run;          /* borrowed; NULL while nothing is expected from the server */
-        char ip[IP_TEXT_MAX];   /* that is being connected to: libmariadb keeps no copy */
-        MYSQL *connected;       /* what the calls return */
+        char ip[IP_TEXT_MAX], path[ADDRESS_PATH_MAX + 1]; /* libmariadb keeps no copy */
+        MYSQL *connected;                                 /* what the calls return */
         int failed;
         MYSQL_ROW row;
 };
@@ -275,13 +275,13 @@ static int connect_start(MysqlInstance *i) {
         const MysqlSettings *s = check_settings(i->check);
         MysqlRun *r = check_run_data(i->run);
 
+        snprintf(i->path, sizeof(i->path), "%.*s", ADDRESS_PATH_MAX, s->address.name);
         if (s->address.kind == ADDRESS_UNIX)
-                return mysql_real_connect_start(&i->connected, i->mysql, NULL, s->username,
-                                                s->password.secret, s->database, 0, s->address.name,
-                                                0);
-        return mysql_real_connect_start(
-                &i->connected, i->mysql, ip_format(i->ip, &r->addresses[r->next_address - 1]),
-                s->username, s->password.secret, s->database, s->address.port, NULL, 0);
+                return mysql_real_connect_start(&i->connected, i->mysql, NULL, NULL, NULL, NULL, 0,
+                                                i->path, 0);
+        (void) ip_format(i->ip, &r->addresses[r->next_address - 1]);
+        return mysql_real_connect_start(&i->connected, i->mysql, i->ip, NULL, NULL, NULL,
+                                        s->address.port, NULL, 0);
 }
 
 static int connect_go_on(MysqlInstance *i, int events) {
@@ -290,9 +290,9 @@ static int connect_go_on(MysqlInstance *i, int events) {
 
 static int sql_make(MysqlInstance *i) {
         const MysqlSettings *s = check_settings(i->check);
-        unsigned protocol =
-                s->address.kind == ADDRESS_UNIX ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
-        unsigned takes_files = 0;
+        unsigned protocol = s->address.kind == ADDRESS_UNIX ? MYSQL_PROTOCOL_SOCKET
+                                                            : MYSQL_PROTOCOL_TCP,
+                 takes_files = 0;
         size_t packet_max = PACKET_MAX, stack_bytes = STACK_BYTES;
 
         i->mysql = mysql_init(NULL);
@@ -303,6 +303,9 @@ static int sql_make(MysqlInstance *i) {
             mysql_optionsv(i->mysql, MYSQL_OPT_LOCAL_INFILE, &takes_files) != 0 ||
             mysql_optionsv(i->mysql, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet_max) != 0 ||
             mysql_optionsv(i->mysql, MARIADB_OPT_RESTRICTED_AUTH, AUTH_METHODS) != 0 ||
+            mysql_optionsv(i->mysql, MARIADB_OPT_USER, s->username) != 0 ||
+            mysql_optionsv(i->mysql, MARIADB_OPT_PASSWORD, s->password.secret) != 0 ||
+            mysql_optionsv(i->mysql, MARIADB_OPT_SCHEMA, s->database) != 0 ||
             mysql_optionsv(i->mysql, MARIADB_OPT_USERDATA, OWNER_KEY, i) != 0 ||
             mysql_optionsv(i->mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4") != 0)
                 return -ENOMEM;
