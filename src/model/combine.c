@@ -46,8 +46,10 @@ static Health tally_decide(const Tally *t, size_t n, size_t n_needed) {
 /* "database: Connection refused; 1 of 3 good, 2 needed" */
 static void tally_explain(const Tally *t, size_t n, size_t n_needed, Health h, Result *ret) {
         const char *detail, *message;
-        Reason reason = check_state_reason(t->worst, &detail, &message);
+        Reason reason;
 
+        assert(t->worst); /* n_needed is at most n, so somebody is not healthy */
+        reason = check_state_reason(t->worst, &detail, &message);
         if (reason == REASON_NONE)
                 reason = h == HEALTH_SKIPPED ? REASON_SKIPPED : REASON_THRESHOLD;
         if (str_is_empty(message))
