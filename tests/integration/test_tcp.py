@@ -115,12 +115,17 @@ def test_fault_18_one_byte_after_the_other(run):
                       "waiting for the expected answer")
 
 
-def test_fault_20_flood(run):
+def test_fault_20_flood(directory):
     def script(connection):
         while True:
             connection.sendall(65536 * b"x")
-    with TcpServer(script) as server:
-        assert_result(run(server.address, "Expect=220\n"), "fail", "mismatch", "xxx")
+    with TcpServer(script) as server, \
+            CheckRunner(directory, check(server.address, "Expect=220\n")) as runner:
+        assert_result(runner.next(), "fail", "mismatch", "xxx")
+        assert runner.run("tcp", 10)["fail"] == 10
+        before = runner.usage()[1]
+        assert runner.run("tcp", 100)["fail"] == 100
+        assert runner.usage()[1] - before < runner.memory_limit_kib
 
 
 def test_nothing_came_yet(run):
