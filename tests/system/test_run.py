@@ -51,9 +51,11 @@ def live(tree, built):
         eventually(lambda: "make it take effect" in log.read_text(), within=30)
         yield process, log.read_text()
     finally:
+        everything = tree_of(process.pid)
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        eventually(lambda: not any(is_running(p) for p in everything))
 
 
 @pytest.mark.time_limit(600)
