@@ -49,7 +49,9 @@ def text(*lines, **options):
 def test_figures_are_the_kernels(directory, resource):
     with CheckRunner(directory, text(f"Resource={resource}", "MaxStall=10s", "Window=10s")) as r:
         result = r.next()
-    assert_result(result, "pass", "", f"{resource}: some tasks stalled")
+    # A machine that is busy all the time may reach even this limit.
+    assert result["outcome"] == "pass" or result["reason"].startswith("threshold"), result
+    assert f"{resource}: some tasks stalled" in result["message"]
     for name in "avg10", "avg60", "avg300":
         assert 0 <= result[name] <= 100
 
