@@ -64,7 +64,7 @@ def test_credential(runner, directory):
                      + rpc(server, "HeaderCredential=authorization: other", name="wrong")
                      + rpc(server, "HeaderCredential=authorization: none", name="none")
                      + rpc(server, name="without"))
-        results = {r["check"]: r for r in (runner.next() for _ in range(4))}
+        results = runner.first_of(4)
         assert_result(results["good"], "pass", "")
         assert_result(results["wrong"], "fail", "auth/missing", "UNAUTHENTICATED: who are you?")
         assert_result(results["without"], "fail", "auth/missing")
@@ -158,7 +158,7 @@ def test_tls(runner, directory, authority):
     with GrpcServer(directory, tls=authority.issue()) as server:
         runner.start(rpc(server, "TLS=yes", f"CACertificate={authority.ca}", name="good")
                      + rpc(server, "TLS=yes", name="untrusted") + rpc(server, name="plain"))
-        results = {r["check"]: r for r in (runner.next() for _ in range(3))}
+        results = runner.first_of(3)
         assert_result(results["good"], "pass", "", "SERVING")
         assert_result(results["untrusted"], "fail", "tls/untrusted")
         assert results["plain"]["outcome"] == "fail", results["plain"]

@@ -46,7 +46,7 @@ def test_tls_client_certificate(runner, authority):
             + http(server.url(), ca, f"ClientCertificate={own.certificate}",
                     "ClientKeyCredential=client-key", name="credential")
             + http(server.url(), ca, name="none"))
-        results = {r["check"]: r for r in (runner.next() for _ in range(3))}
+        results = runner.first_of(3)
         assert_result(results["path"], "pass", "")
         assert_result(results["credential"], "pass", "")
         assert_result(results["none"], "fail", "tls/handshake")
@@ -139,7 +139,7 @@ def test_certificate_is_held_against_the_name(runner, names, authority):
         ca = f"CACertificate={authority.ca}"
         runner.start(http(f"https://web.test:{server.port}/", ca)
                      + http(server.url(), ca, name="numeric"))
-        results = {r["check"]: r for r in (runner.next() for _ in range(2))}
+        results = runner.first_of(2)
         assert_result(results["it"], "pass", "")
         assert_result(results["numeric"], "fail", "tls/name")
 

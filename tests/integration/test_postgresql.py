@@ -189,7 +189,7 @@ def test_fault_29_notices(runner, calm):
     query = "DO $$ BEGIN FOR i IN 1..%d LOOP RAISE NOTICE 'some words'; END LOOP; END $$"
     runner.start(postgresql(calm.connection_string, f"Query={query % 200}", name="some")
                  + postgresql(calm.connection_string, f"Query={query % 100000}", name="flood"))
-    results = {r["check"]: r for r in (runner.next() for _ in range(2))}
+    results = runner.first_of(2)
     assert_result(results["some"], "pass", "")
     assert_result(results["flood"], "fail", "protocol", "reply is too long")
     assert runner.run("some", 10)["pass"] == 10
@@ -302,7 +302,7 @@ def test_fault_20_huge_result(runner, calm):
                  + postgresql(string, "Query=SELECT generate_series(1, 10000000)", name="rows",
                               timeout="20s")
                  + postgresql(string, "Query=SELECT repeat('x', 60000)", name="fits"))
-    results = {r["check"]: r for r in (runner.next(within=40) for _ in range(4))}
+    results = runner.first_of(4, within=40)
     assert_result(results["small"], "pass", "")
     assert_result(results["fits"], "pass", "")
     before = runner.usage()[1]
@@ -374,7 +374,7 @@ def test_tls(runner, names, directory, authority):
         }
         patience = f"{4 * SLOWNESS}s"       # Seven handshakes at once.
         runner.start("".join(postgresql(s, name=n, timeout=patience) for n, s in checks.items()))
-        results = {r["check"]: r for r in (runner.next() for _ in checks)}
+        results = runner.first_of(len(checks))
         for name in ("full", "require", "prefer"):
             assert_result(results[name], "pass", "")
         assert_result(results["name"], "fail", "tls/name", "other.test")
@@ -409,7 +409,7 @@ def test_fault_23_environment_is_ignored(runner, calm, directory):
         "PGSSLMODE": "require", "PGTZ": "nonsense"}
     runner.start(postgresql(health(calm), name="password")
                  + postgresql(calm.connection_string, name="trusted"))
-    results = {r["check"]: r for r in (runner.next() for _ in range(2))}
+    results = runner.first_of(2)
     assert_result(results["password"], "fail", "auth/no-password")
     assert_result(results["trusted"], "pass", "")
     assert runner.log == ""

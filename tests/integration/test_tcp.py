@@ -156,7 +156,7 @@ def test_fault_25_names(directory):
         text = "".join(check(f"{name}.test:{server.port}", name=name)
                        for name in ("good", "none", "six"))
         with CheckRunner(directory, text, wrap=dns.wrap) as runner:
-            results = {r["check"]: r for r in (runner.next() for _ in range(3))}
+            results = runner.first_of(3)
     assert results["good"]["outcome"] == "pass"
     assert_result(results["none"], "fail", "dns/not-found", "none.test")
     assert results["six"]["outcome"] == "fail"

@@ -177,7 +177,7 @@ def test_fault_24_revoked(runner, authority):
     more = [f"CACertificate={authority.ca}", f"RevocationList={authority.revocation_list()}"]
     with serve(good) as one, serve(bad) as other:
         runner.start(tls(one, *more, name="good") + tls(other, *more, name="bad"))
-        results = {r["check"]: r for r in (runner.next() for _ in range(2))}
+        results = runner.first_of(2)
         assert_result(results["good"], "pass", "")
         assert_result(results["bad"], "fail", "tls/revoked")
 

@@ -116,6 +116,14 @@ class CheckRunner:
             if result.get("check") == check:
                 return result
 
+    def first_of(self, count, within=5.0):
+        """{check: its first result} of so many checks, whatever else they report meanwhile."""
+        results = {}
+        while len(results) < count:
+            result = self.next(within)
+            results.setdefault(result["check"], result)
+        return results
+
     def forget(self):
         """Drops the results that came so far."""
         while not self.results.empty():
