@@ -14,14 +14,12 @@
 #include "check/driver.h"
 #include "check/grpc-verdict.h"
 #include "check/http-transfer.h"
-#include "check/resolve-verdict.h"
 #include "check/stream-verdict.h"
 
-#define CONNECTIONS_MAX    1024
-#define CONNECT_EXTRA_MSEC 1000
-#define HEAD_MAX           16384
-#define SERVICE_MAX        255
-#define REQUEST_MAX        (GRPC_PREFIX_BYTES + 3 + SERVICE_MAX)
+#define CONNECTIONS_MAX 1024
+#define HEAD_MAX        16384
+#define SERVICE_MAX     255
+#define REQUEST_MAX     (GRPC_PREFIX_BYTES + 3 + SERVICE_MAX)
 
 typedef struct GrpcSettings {
         Address address;
@@ -49,13 +47,9 @@ typedef struct GrpcInstance {
 } GrpcInstance;
 
 typedef struct GrpcRun {
-        Transfer transfer;
-        ResolverQuery *query; /* owned; NULL: none under way */
+        HttpCall call;
         GrpcReply reply;
-        char text[CURL_ERROR_SIZE]; /* libcurl's words on a failure */
-        bool is_stale;
         bool is_kept; /* asks on the connection that is kept */
-        ResolveStatus why_stale;
 } GrpcRun;
 
 /* -- the handle -------------------------------------------------------------------------------- */
@@ -103,12 +97,6 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *userdata) {
         return length;
 }
 
-static int on_connected(void *userdata, char *peer _unused_, char *local _unused_,
-                        int peer_port _unused_, int local_port _unused_) {
-        check_run_set_phase(userdata, "waiting for the reply");
-        return CURL_PREREQFUNC_OK;
-}
-
 static int instance_make_headers(GrpcInstance *i, const GrpcSettings *s) {
         static const char *const constant[] = { "Content-Type: application/grpc", "TE: trailers" };
         int r;
@@ -144,29 +132,21 @@ static bool easy_set_request(CURL *easy, const GrpcInstance *i) {
                curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long) i->n_request) == CURLE_OK &&
                curl_easy_setopt(easy, CURLOPT_HTTPHEADER, i->headers) == CURLE_OK &&
                curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
-               curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
-               curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected) == CURLE_OK;
+               curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK;
 }
 
 /* -- the check --------------------------------------------------------------------------------- */
 
 static int grpc_attach(Engine *engine, void *memory) {
         GrpcShared *shared = memory;
-        int r;
 
-        if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-                return -ENOMEM;
-        r = multi_new(engine_poll_set(engine), CONNECTIONS_MAX, &shared->multi);
-        if (r < 0)
-                curl_global_cleanup();
-        return r;
+        return http_multi_new(engine, CONNECTIONS_MAX, &shared->multi);
 }
 
 static void grpc_detach(void *memory) {
         GrpcShared *shared = memory;
 
-        shared->multi = multi_free(shared->multi);
-        curl_global_cleanup();
+        shared->multi = http_multi_free(shared->multi);
 }
 
 static void grpc_close(Check *check) {
@@ -213,9 +193,7 @@ static void on_peer_closed(void *userdata, usec_t idle_usec _unused_) {
 static void run_finish(CheckRun *run, Result *result) {
         GrpcRun *r = check_run_data(run);
 
-        if (r->is_stale)
-                result_note_stale(result, r->why_stale);
-        check_run_finish(run, result);
+        http_call_finish(&r->call, result);
 }
 
 /* libcurl (7.88 at least) cannot use a connection of HTTP/2 without TLS again when it is told that
@@ -226,18 +204,14 @@ static long run_http_version(const GrpcSettings *s, const GrpcRun *r) {
         return r->is_kept ? CURL_HTTP_VERSION_2_0 : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
 }
 
-static int run_request(CheckRun *run, TransferHandler done) {
+static int run_request(CheckRun *run) {
         GrpcRun *r = check_run_data(run);
-        GrpcInstance *i = check_run_instance(run);
-        GrpcShared *shared = check_shared(i->check);
+        GrpcShared *shared = check_shared(check_run_check(run));
 
         r->reply = (GrpcReply){ .status = GRPC_STATUS_NONE, .http.text = "" };
-        r->text[0] = 0;
-        check_run_set_phase(run, "connecting");
-        (void) curl_easy_setopt(i->easy, CURLOPT_FRESH_CONNECT, (long) !r->is_kept);
-        (void) curl_easy_setopt(i->easy, CURLOPT_HTTP_VERSION,
+        (void) curl_easy_setopt(r->call.easy, CURLOPT_HTTP_VERSION,
                                 run_http_version(check_run_settings(run), r));
-        return multi_add(shared->multi, &r->transfer, i->easy, done, run);
+        return http_call_request(&r->call, shared->multi, r->is_kept);
 }
 
 static void on_transfer_done(void *userdata, CURLcode code) {
@@ -247,90 +221,40 @@ static void on_transfer_done(void *userdata, CURLcode code) {
         const GrpcSettings *s = check_run_settings(run);
         Result result;
 
-        /* A kept connection that fails is no failure of the server yet. */
-        if (code != CURLE_OK && code != CURLE_ABORTED_BY_CALLBACK && !r->reply.http.is_cut &&
-            r->is_kept) {
+        if (r->is_kept && http_may_try_again(code, &r->reply.http)) {
                 r->is_kept = false;
-                if (run_request(run, on_transfer_done) >= 0)
+                if (run_request(run) >= 0)
                         return;
         }
         peer_watch_drop(&i->watch);
-        (void) multi_watch(&r->transfer, &i->watch, on_peer_closed, i);
-        http_reply_complete(&r->reply.http, &r->transfer, code, r->text);
-        (void) curl_easy_getinfo(i->easy, CURLINFO_HTTP_VERSION, &r->reply.http_version);
+        (void) multi_watch(&r->call.transfer, &i->watch, on_peer_closed, i);
+        http_call_complete(&r->call, code, &r->reply.http);
         grpc_judge(&s->address, s->is_tls, &r->reply, &result);
         run_finish(run, &result);
 }
 
-static void on_resolved(void *userdata, const ResolverAnswer *answer) {
-        CheckRun *run = userdata;
-        GrpcRun *r = check_run_data(run);
-        GrpcInstance *i = check_run_instance(run);
-        const GrpcSettings *s = check_run_settings(run);
-        Result result;
-        int error;
-
-        r->query = NULL;
-        if (answer->n_addresses == 0) {
-                result_resolve(&result, s->address.name, answer->status);
-                run_finish(run, &result);
-                return;
-        }
-        r->is_stale = answer->is_stale;
-        r->why_stale = answer->status;
-        error = http_set_addresses(i->easy, &i->resolve, &s->address, answer);
-        if (error >= 0)
-                error = run_request(run, on_transfer_done);
-        if (error >= 0)
-                return;
-        result_errno(&result, error, "Cannot start the request");
-        run_finish(run, &result);
-}
-
-static void run_prepare(CheckRun *run) {
-        GrpcRun *r = check_run_data(run);
-        GrpcInstance *i = check_run_instance(run);
-        const CheckConfig *c = check_config(i->check);
-        long age_sec = (long) MIN(c->connection_max_age_usec / USEC_PER_SEC, (usec_t) INT32_MAX);
-
-        (void) curl_easy_setopt(i->easy, CURLOPT_HEADERDATA, &r->reply);
-        (void) curl_easy_setopt(i->easy, CURLOPT_WRITEDATA, &r->reply);
-        (void) curl_easy_setopt(i->easy, CURLOPT_PREREQDATA, run);
-        (void) curl_easy_setopt(i->easy, CURLOPT_ERRORBUFFER, r->text);
-        /* The deadline is the engine's and comes first; from this one libcurl derives how long it
-         * waits before it tries the next address. */
-        (void) curl_easy_setopt(i->easy, CURLOPT_CONNECTTIMEOUT_MS,
-                                (long) MIN(c->timeout_usec / USEC_PER_MSEC + CONNECT_EXTRA_MSEC,
-                                           (usec_t) INT32_MAX));
-        (void) curl_easy_setopt(i->easy, CURLOPT_MAXLIFETIME_CONN, age_sec);
-        (void) curl_easy_setopt(i->easy, CURLOPT_MAXAGE_CONN, age_sec);
-        (void) curl_easy_setopt(i->easy, CURLOPT_FORBID_REUSE, 0L);
-}
+static const HttpCallHandler call_handler = {
+        .request = run_request,
+        .done = on_transfer_done,
+        .finish = run_finish,
+};
 
 static int grpc_start(CheckRun *run) {
         GrpcRun *r = check_run_data(run);
         GrpcInstance *i = check_run_instance(run);
         const GrpcSettings *s = check_run_settings(run);
-        Engine *engine = check_engine(check_run_check(run));
 
-        run_prepare(run);
+        http_call_prepare(&r->call, run, i->easy, &i->resolve, &call_handler);
+        (void) curl_easy_setopt(i->easy, CURLOPT_HEADERDATA, &r->reply);
+        (void) curl_easy_setopt(i->easy, CURLOPT_WRITEDATA, &r->reply);
         r->is_kept = peer_watch_is_on(&i->watch);
-        if (s->address.kind != ADDRESS_NAME)
-                return run_request(run, on_transfer_done);
-        check_run_set_phase(run, "resolving the host name");
-        return resolver_query(engine_resolver(engine), s->address.name, on_resolved, run,
-                              &r->query);
+        return http_call_start(&r->call, &s->address);
 }
 
-/* A stream of HTTP/2 that is dropped leaves its connection alone: but one on which no answer came
- * must not be the next run's. */
 static void grpc_stop(CheckRun *run) {
         GrpcRun *r = check_run_data(run);
-        GrpcInstance *i = check_run_instance(run);
 
-        r->query = resolver_query_free(r->query);
-        (void) curl_easy_setopt(i->easy, CURLOPT_FORBID_REUSE, 1L);
-        multi_remove(&r->transfer);
+        http_call_stop(&r->call);
 }
 
 /* -- settings ---------------------------------------------------------------------------------- */

@@ -14,13 +14,10 @@
 #include "check/http-handle.h"
 #include "check/http-transfer.h"
 #include "check/http-verdict.h"
-#include "check/resolve-verdict.h"
 #include "io/multi.h"
 
 #define CONNECTIONS_MAX 4096
 #define REPLY_MAX_BYTES ((uint64_t) 16 * 1024 * 1024) /* of MaxReply= */
-
-#define CONNECT_EXTRA_MSEC 1000
 
 /* A server that passes a check and closes the connection sooner than this may be dying, and nothing
  * is to be learned of that, unless it lives on after so many times. */
@@ -48,12 +45,9 @@ typedef struct HttpInstance {
 
 typedef struct HttpRun {
         CURL *easy; /* owned */
-        Transfer transfer;
-        ResolverQuery *query; /* owned; NULL: none under way */
+        HttpCall call;
         HttpReply reply;
-        char text[CURL_ERROR_SIZE]; /* libcurl's words on a failure */
-        bool is_stale, is_retried;
-        ResolveStatus why_stale;
+        bool is_retried;
         uint64_t max_reply;
 } HttpRun;
 
@@ -100,17 +94,10 @@ static size_t on_body(char *bytes _unused_, size_t size, size_t n, void *userdat
         return length;
 }
 
-static int on_connected(void *userdata, char *peer _unused_, char *local _unused_,
-                        int peer_port _unused_, int local_port _unused_) {
-        check_run_set_phase(userdata, "waiting for the reply");
-        return CURL_PREREQFUNC_OK;
-}
-
 static bool easy_set_functions(CURL *easy) {
         return curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) == CURLE_OK &&
                curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head) == CURLE_OK &&
-               curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
-               curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected) == CURLE_OK;
+               curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK;
 }
 
 static bool easy_set_settings(CURL *easy, const HttpSettings *s, struct curl_slist *headers) {
@@ -135,22 +122,15 @@ static bool easy_set_settings(CURL *easy, const HttpSettings *s, struct curl_sli
 
 static int http_attach(Engine *engine, void *memory) {
         HttpShared *shared = memory;
-        int r;
 
-        if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-                return -ENOMEM;
-        r = multi_new(engine_poll_set(engine), CONNECTIONS_MAX, &shared->multi);
-        if (r < 0)
-                curl_global_cleanup();
-        return r;
+        return http_multi_new(engine, CONNECTIONS_MAX, &shared->multi);
 }
 
 static void http_detach(void *memory) {
         HttpShared *shared = memory;
 
-        shared->multi = multi_free(shared->multi);
         http_handles_done(&shared->handles);
-        curl_global_cleanup();
+        shared->multi = http_multi_free(shared->multi);
 }
 
 static void http_close(Check *check) {
@@ -188,11 +168,12 @@ static void on_peer_closed(void *userdata, usec_t idle_usec) {
 
 /* What a run tells about the server's habit. */
 static void instance_learn(HttpInstance *i, const HttpRun *r, bool is_success) {
-        if (!is_success || r->transfer.idle_usec >= HABIT_MIN_USEC)
+        if (!is_success || r->call.transfer.idle_usec >= HABIT_MIN_USEC)
                 i->n_short_closes = 0;
         if (i->closed_after_usec && is_success)
                 i->closes_after_usec = i->closed_after_usec - i->closed_after_usec / 10;
-        else if (r->transfer.n_dialled == 0 && r->transfer.idle_usec > i->closes_after_usec)
+        else if (r->call.transfer.n_dialled == 0 &&
+                 r->call.transfer.idle_usec > i->closes_after_usec)
                 i->closes_after_usec = USEC_INFINITY;
         i->closed_after_usec = 0;
 }
@@ -214,30 +195,23 @@ static void run_finish(CheckRun *run, Result *result) {
         HttpRun *r = check_run_data(run);
         HttpInstance *i = check_run_instance(run);
 
-        if (r->is_stale)
-                result_note_stale(result, r->why_stale);
         instance_learn(i, r, outcome_is_success(result->outcome));
         instance_look_again(i, outcome_is_success(result->outcome));
-        check_run_finish(run, result);
+        http_call_finish(&r->call, result);
 }
 
 /* Starts the request, or its second attempt on a new connection. */
-static int run_request(CheckRun *run, TransferHandler done) {
+static int run_request(CheckRun *run) {
         HttpRun *r = check_run_data(run);
-        HttpInstance *i = check_run_instance(run);
-        HttpShared *shared = check_shared(i->check);
+        HttpShared *shared = check_shared(check_run_check(run));
 
         r->reply = (HttpReply){ .text = "" };
-        r->text[0] = 0;
-        check_run_set_phase(run, "connecting");
-        (void) curl_easy_setopt(r->easy, CURLOPT_FRESH_CONNECT, (long) r->is_retried);
-        return multi_add(shared->multi, &r->transfer, r->easy, done, run);
+        return http_call_request(&r->call, shared->multi, !r->is_retried);
 }
 
-/* A kept connection that fails is no failure of the server yet. */
 static bool run_deserves_retry(const HttpRun *r, CURLcode code) {
-        return code != CURLE_OK && code != CURLE_ABORTED_BY_CALLBACK && !r->reply.is_cut &&
-               !r->is_retried && r->transfer.n_dialled == 0 && !r->transfer.socket_error;
+        return !r->is_retried && r->call.transfer.n_dialled == 0 &&
+               !r->call.transfer.socket_error && http_may_try_again(code, &r->reply);
 }
 
 static void on_transfer_done(void *userdata, CURLcode code) {
@@ -248,90 +222,43 @@ static void on_transfer_done(void *userdata, CURLcode code) {
 
         if (run_deserves_retry(r, code)) {
                 r->is_retried = true;
-                if (run_request(run, on_transfer_done) >= 0)
+                if (run_request(run) >= 0)
                         return;
         }
         peer_watch_drop(&i->watch);
-        (void) multi_watch(&r->transfer, &i->watch, on_peer_closed, i);
-        http_reply_complete(&r->reply, &r->transfer, code, r->text);
+        (void) multi_watch(&r->call.transfer, &i->watch, on_peer_closed, i);
+        http_call_complete(&r->call, code, &r->reply);
         http_judge(check_run_settings(run), &r->reply, &result);
         run_finish(run, &result);
 }
 
-static void on_resolved(void *userdata, const ResolverAnswer *answer) {
-        CheckRun *run = userdata;
-        HttpRun *r = check_run_data(run);
-        HttpInstance *i = check_run_instance(run);
-        const HttpSettings *s = check_run_settings(run);
-        Result result;
-        int error;
+static const HttpCallHandler call_handler = {
+        .request = run_request,
+        .done = on_transfer_done,
+        .finish = run_finish,
+};
 
-        r->query = NULL;
-        if (answer->n_addresses == 0) {
-                result_resolve(&result, s->server.name, answer->status);
-                run_finish(run, &result);
-                return;
-        }
-        r->is_stale = answer->is_stale;
-        r->why_stale = answer->status;
-        error = http_set_addresses(r->easy, &i->resolve, &s->server, answer);
-        if (error >= 0)
-                error = run_request(run, on_transfer_done);
-        if (error >= 0)
-                return;
-        result_errno(&result, error, "Cannot start the request");
-        run_finish(run, &result);
-}
-
-/* What belongs to this run, or may change on a reload. */
-static int run_prepare(CheckRun *run) {
+static int http_start(CheckRun *run) {
         HttpRun *r = check_run_data(run);
         HttpInstance *i = check_run_instance(run);
         HttpShared *shared = check_shared(i->check);
-        const CheckConfig *c = check_config(i->check);
         const HttpSettings *s = check_run_settings(run);
-        long age_sec = (long) MIN(c->connection_max_age_usec / USEC_PER_SEC, (usec_t) INT32_MAX);
 
         r->easy = http_handle_take(&shared->handles);
         if (!r->easy || !easy_set_functions(r->easy) || !easy_set_settings(r->easy, s, i->headers))
                 return -ENOMEM;
-        r->max_reply = s->max_reply;
+        http_call_prepare(&r->call, run, r->easy, &i->resolve, &call_handler);
         (void) curl_easy_setopt(r->easy, CURLOPT_HEADERDATA, &r->reply);
         (void) curl_easy_setopt(r->easy, CURLOPT_WRITEDATA, r);
-        (void) curl_easy_setopt(r->easy, CURLOPT_PREREQDATA, run);
-        (void) curl_easy_setopt(r->easy, CURLOPT_ERRORBUFFER, r->text);
-        /* The deadline is the engine's and comes first; from this one libcurl derives how long it
-         * waits before it tries the next address. */
-        (void) curl_easy_setopt(r->easy, CURLOPT_CONNECTTIMEOUT_MS,
-                                (long) MIN(c->timeout_usec / USEC_PER_MSEC + CONNECT_EXTRA_MSEC,
-                                           (usec_t) INT32_MAX));
-        (void) curl_easy_setopt(r->easy, CURLOPT_MAXLIFETIME_CONN, age_sec);
-        (void) curl_easy_setopt(r->easy, CURLOPT_MAXAGE_CONN, age_sec);
-        (void) curl_easy_setopt(r->easy, CURLOPT_FORBID_REUSE, (long) (age_sec == 0));
-        return 0;
-}
-
-static int http_start(CheckRun *run) {
-        HttpRun *r = check_run_data(run);
-        const HttpSettings *s = check_run_settings(run);
-        Engine *engine = check_engine(check_run_check(run));
-        int error;
-
-        error = run_prepare(run);
-        if (error < 0)
-                return error;
-        if (s->unix_socket || s->server.kind == ADDRESS_IP)
-                return run_request(run, on_transfer_done);
-        check_run_set_phase(run, "resolving the host name");
-        return resolver_query(engine_resolver(engine), s->server.name, on_resolved, run, &r->query);
+        r->max_reply = s->max_reply;
+        return s->unix_socket ? run_request(run) : http_call_start(&r->call, &s->server);
 }
 
 static void http_stop(CheckRun *run) {
         HttpRun *r = check_run_data(run);
         HttpShared *shared = check_shared(check_run_check(run));
 
-        r->query = resolver_query_free(r->query);
-        multi_remove(&r->transfer);
+        http_call_stop(&r->call);
         http_handle_give(&shared->handles, r->easy);
 }
 

@@ -199,7 +199,7 @@ void grpc_judge(const Address *address, bool is_tls, const GrpcReply *reply, Res
                             GRPC_BODY_MAX);
         else if (reply->http.code != CURLE_OK)
                 http_judge(&as_http, &reply->http, ret);
-        else if (reply->http_version < CURL_HTTP_VERSION_2_0)
+        else if (reply->http.version < CURL_HTTP_VERSION_2_0)
                 result_fail(ret, REASON_PROTOCOL, "The server does not speak HTTP/2");
         else if (reply->http.status != 200 || !reply->is_grpc)
                 judge_http(reply, ret);

@@ -14,7 +14,6 @@
 
 typedef struct GrpcReply {
         HttpReply http;
-        long http_version;              /* CURL_HTTP_VERSION_* */
         int status;                     /* grpc-status, or GRPC_STATUS_NONE */
         bool is_grpc;                   /* by its content-type */
         char message[GRPC_MESSAGE_MAX]; /* grpc-message, fit to be shown */

@@ -6,9 +6,13 @@
 
 #include "base/strbuf.h"
 #include "base/text.h"
+#include "check/resolve-verdict.h"
 
 #define CA_CACHE_SEC       300L /* how soon a changed CACertificate= is seen */
 #define RECEIVE_BUFFER_MAX 16384L
+#define CONNECT_EXTRA_MSEC 1000
+
+/* -- headers ----------------------------------------------------------------------------------- */
 
 void http_headers_free(struct curl_slist *l) {
         for (struct curl_slist *i = l; i; i = i->next)
@@ -46,6 +50,8 @@ int http_headers_append_secret(struct curl_slist **l, const HeaderCredential *h)
 int http_headers_append_bearer(struct curl_slist **l, const Credential *token) {
         return headers_append_wiped(l, "Authorization", ": Bearer ", token->secret);
 }
+
+/* -- handles ----------------------------------------------------------------------------------- */
 
 /* What is the same for all checks: nothing of the environment, nothing but this one request. */
 bool http_set_common(CURL *easy) {
@@ -99,9 +105,11 @@ bool http_set_tls(CURL *easy, const HttpTls *tls) {
         return ok;
 }
 
+/* -- one run ----------------------------------------------------------------------------------- */
+
 /* "HOST:PORT:ADDRESS,ADDRESS": libcurl takes the addresses as its own finding. */
-int http_set_addresses(CURL *easy, struct curl_slist **list, const Address *server,
-                       const ResolverAnswer *answer) {
+static int set_addresses(CURL *easy, struct curl_slist **list, const Address *server,
+                         const ResolverAnswer *answer) {
         _cleanup_strbuf_ StrBuf b = {};
         char ip[IP_TEXT_MAX];
 
@@ -133,18 +141,126 @@ static int reply_errno(const Transfer *t, const char *text, CURLcode code, long 
         return number ? atoi(number + strlen(" errno ")) : 0;
 }
 
-void http_reply_complete(HttpReply *reply, const Transfer *t, CURLcode code, const char *text) {
-        CURL *easy = t->easy;
+void http_call_complete(const HttpCall *call, CURLcode code, HttpReply *reply) {
         curl_off_t retry_after_sec = 0;
         long os_errno = 0;
 
         reply->code = code;
-        (void) curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &reply->status);
-        (void) curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &reply->verify);
-        (void) curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_errno);
-        (void) curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_sec);
+        (void) curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &reply->status);
+        (void) curl_easy_getinfo(call->easy, CURLINFO_SSL_VERIFYRESULT, &reply->verify);
+        (void) curl_easy_getinfo(call->easy, CURLINFO_HTTP_VERSION, &reply->version);
+        (void) curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &os_errno);
+        (void) curl_easy_getinfo(call->easy, CURLINFO_RETRY_AFTER, &retry_after_sec);
         if (retry_after_sec > 0)
                 reply->retry_after_usec = usec_mul(USEC_PER_SEC, (uint64_t) retry_after_sec);
-        reply->text = text;
-        reply->error = reply_errno(t, text, code, os_errno);
+        reply->text = call->text;
+        reply->error = reply_errno(&call->transfer, call->text, code, os_errno);
+}
+
+static int on_connected(void *userdata, char *peer _unused_, char *local _unused_,
+                        int peer_port _unused_, int local_port _unused_) {
+        HttpCall *call = userdata;
+
+        check_run_set_phase(call->run, "waiting for the reply");
+        return CURL_PREREQFUNC_OK;
+}
+
+void http_call_prepare(HttpCall *call, CheckRun *run, CURL *easy, struct curl_slist **resolve,
+                       const HttpCallHandler *handler) {
+        const CheckConfig *c = check_config(check_run_check(run));
+        long age_sec = (long) MIN(c->connection_max_age_usec / USEC_PER_SEC, (usec_t) INT32_MAX);
+
+        call->handler = handler;
+        call->run = run;
+        call->easy = easy;
+        call->resolve = resolve;
+        (void) curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
+        (void) curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
+        (void) curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->text);
+        /* The deadline is the engine's and comes first; from this one libcurl derives how long it
+         * waits before it tries the next address. */
+        (void) curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                                (long) MIN(c->timeout_usec / USEC_PER_MSEC + CONNECT_EXTRA_MSEC,
+                                           (usec_t) INT32_MAX));
+        (void) curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, age_sec);
+        (void) curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, age_sec);
+        (void) curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, (long) (age_sec == 0));
+}
+
+static void on_resolved(void *userdata, const ResolverAnswer *answer) {
+        HttpCall *call = userdata;
+        Result result;
+        int r;
+
+        call->query = NULL;
+        if (answer->n_addresses == 0) {
+                result_resolve(&result, call->server->name, answer->status);
+                call->handler->finish(call->run, &result);
+                return;
+        }
+        call->is_stale = answer->is_stale;
+        call->why_stale = answer->status;
+        r = set_addresses(call->easy, call->resolve, call->server, answer);
+        if (r >= 0)
+                r = call->handler->request(call->run);
+        if (r >= 0)
+                return;
+        result_errno(&result, r, "Cannot start the request");
+        call->handler->finish(call->run, &result);
+}
+
+int http_call_start(HttpCall *call, const Address *server) {
+        Engine *engine = check_engine(check_run_check(call->run));
+
+        call->server = server;
+        if (server->kind != ADDRESS_NAME)
+                return call->handler->request(call->run);
+        check_run_set_phase(call->run, "resolving the host name");
+        return resolver_query(engine_resolver(engine), server->name, on_resolved, call,
+                              &call->query);
+}
+
+int http_call_request(HttpCall *call, Multi *multi, bool may_be_kept) {
+        call->text[0] = 0;
+        check_run_set_phase(call->run, "connecting");
+        (void) curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, (long) !may_be_kept);
+        return multi_add(multi, &call->transfer, call->easy, call->handler->done, call->run);
+}
+
+bool http_may_try_again(CURLcode code, const HttpReply *reply) {
+        return code != CURLE_OK && code != CURLE_ABORTED_BY_CALLBACK && !reply->is_cut;
+}
+
+void http_call_finish(HttpCall *call, Result *result) {
+        if (call->is_stale)
+                result_note_stale(result, call->why_stale);
+        check_run_finish(call->run, result);
+}
+
+void http_call_stop(HttpCall *call) {
+        call->query = resolver_query_free(call->query);
+        /* A stream of HTTP/2 that is dropped leaves its connection alone: but one on which no
+         * answer came must not be the next run's. */
+        if (call->easy)
+                (void) curl_easy_setopt(call->easy, CURLOPT_FORBID_REUSE, 1L);
+        multi_remove(&call->transfer);
+}
+
+/* -- shared ------------------------------------------------------------------------------------ */
+
+int http_multi_new(Engine *engine, unsigned connections_max, Multi **ret) {
+        int r;
+
+        if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+                return -ENOMEM;
+        r = multi_new(engine_poll_set(engine), connections_max, ret);
+        if (r < 0)
+                curl_global_cleanup();
+        return r;
+}
+
+Multi *http_multi_free(Multi *m) {
+        m = multi_free(m);
+        curl_global_cleanup();
+        return m;
 }

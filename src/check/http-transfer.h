@@ -4,9 +4,9 @@
 /* What drivers over libcurl have in common: how a handle is set up, where it connects, and what is
  * known when its transfer is over. */
 
+#include "check/driver.h"
 #include "check/http-verdict.h"
 #include "io/multi.h"
-#include "io/resolver.h"
 
 /* Lists of "Name: value", for CURLOPT_HTTPHEADER. -ENOMEM leaves the list as it was. */
 int http_headers_append(struct curl_slist **l, const char *header);
@@ -28,10 +28,59 @@ typedef struct HttpTls {
 /* Leaves nothing of what was set before. */
 bool http_set_tls(CURL *easy, const HttpTls *tls);
 
-/* Lets the next transfer connect to these addresses of the server, which has a name; answer has
- * some. list is what the handle borrows, the caller's to free. -ENOMEM. */
-int http_set_addresses(CURL *easy, struct curl_slist **list, const Address *server,
-                       const ResolverAnswer *answer);
+/* -- what all checks of a driver share ----------------------------------------------------------
+ */
 
-/* Fills in what libcurl knows when a transfer has ended; text is its CURLOPT_ERRORBUFFER. */
-void http_reply_complete(HttpReply *reply, const Transfer *t, CURLcode code, const char *text);
+int http_multi_new(Engine *engine, unsigned connections_max, Multi **ret);
+Multi *http_multi_free(Multi *m);
+
+/* -- one run ------------------------------------------------------------------------------------
+ */
+
+typedef struct HttpCallHandler {
+        /* The server's addresses are known: starts the transfer. Negative errno. */
+        int (*request)(CheckRun *run);
+        TransferHandler done; /* userdata is the run */
+        void (*finish)(CheckRun *run, Result *result);
+} HttpCallHandler;
+
+/* The way of one run to its server. Lives in the run's memory, all zero at first. The members are
+ * for reading, once http_call_prepare() was there. */
+typedef struct HttpCall {
+        const HttpCallHandler *handler;
+        CheckRun *run; /* borrowed */
+        CURL *easy;    /* borrowed */
+        struct curl_slist *
+                *resolve; /* borrowed: the check's list of addresses, what easy borrows */
+        Transfer transfer;
+        ResolverQuery *query; /* owned; NULL: none under way */
+        const Address *server;
+        ResolveStatus why_stale;
+        bool is_stale;              /* the addresses are the last good ones */
+        char text[CURL_ERROR_SIZE]; /* libcurl's words on a failure */
+} HttpCall;
+
+/* Sets on easy what belongs to this run, or may change on a reload. handler is constant; resolve
+ * outlives easy's use and is the caller's to free. */
+void http_call_prepare(HttpCall *call, CheckRun *run, CURL *easy, struct curl_slist **resolve,
+                       const HttpCallHandler *handler);
+
+/* Finds the addresses of a server that has a name, and has the request made. What goes wrong later
+ * than at once finishes the run. Negative errno. */
+int http_call_start(HttpCall *call, const Address *server);
+
+/* Starts the transfer itself, on a kept connection if there is one and it may be. -ENOMEM. */
+int http_call_request(HttpCall *call, Multi *multi, bool may_be_kept);
+
+/* A kept connection that failed is no failure of the server yet: whether what happened to a request
+ * on one is worth a new connection. */
+bool http_may_try_again(CURLcode code, const HttpReply *reply);
+
+/* Finishes the run; a result that rests on old addresses says so. */
+void http_call_finish(HttpCall *call, Result *result);
+
+/* For stop(): nothing comes any more, and easy is free. */
+void http_call_stop(HttpCall *call);
+
+/* Fills in what libcurl knows when the transfer has ended. */
+void http_call_complete(const HttpCall *call, CURLcode code, HttpReply *reply);

@@ -13,6 +13,7 @@
 typedef struct HttpReply {
         CURLcode code;
         long status;      /* 0: no status line came */
+        long version;     /* CURL_HTTP_VERSION_* */
         long verify;      /* OpenSSL's verdict on the certificate, X509_V_*; 0: none */
         int error;        /* errno of what failed, 0: none known */
         const char *text; /* borrowed: libcurl's words, "" for none; not trusted */
