@@ -77,7 +77,7 @@ static int check_name(CheckConfig *c, const char *service, const char *name) {
         strbuf_printf(&id, "%s/%s", service, name);
         if (!c->name || !c->service || strbuf_finish(&id, &c->id) < 0)
                 return -ENOMEM;
-        c->public_name = strdup(str_equal(service, "default") ? name : c->id);
+        c->public_name = strdup(str_equal(service, SERVICE_BARE) ? name : c->id);
         return c->public_name ? 0 : -ENOMEM;
 }
 

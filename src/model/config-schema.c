@@ -81,7 +81,7 @@ static const char *const alias_targets[] = {
         "/livez",  "/ready",       "/readyz",       "/startupz",       "/metrics",
 };
 
-/* Those that may have a service behind them. */
+/* Those that may have a service behind them, and a check behind that. */
 static const char *const alias_folders[] = {
         "/health/live/",
         "/health/ready/",
@@ -89,15 +89,42 @@ static const char *const alias_folders[] = {
         "/health/status/",
 };
 
-static bool alias_target_is_known(const char *target) {
+static bool alias_names_are_valid(const char *names) {
+        char service[NAME_LENGTH_MAX + 1];
+        size_t n = strcspn(names, "/");
+
+        if (n >= sizeof(service))
+                return false;
+        memcpy(service, names, n);
+        service[n] = 0;
+        return name_is_valid(service) && (!names[n] || name_is_valid(names + n + 1));
+}
+
+static bool alias_path_is_known(const char *path) {
         for (size_t i = 0; i < ELEMENTSOF(alias_targets); i++)
-                if (str_equal(target, alias_targets[i]))
+                if (str_equal(path, alias_targets[i]))
                         return true;
         for (size_t i = 0; i < ELEMENTSOF(alias_folders); i++)
-                if (str_starts_with(target, alias_folders[i]) &&
-                    name_is_valid(target + strlen(alias_folders[i])))
+                if (str_starts_with(path, alias_folders[i]) &&
+                    alias_names_are_valid(path + strlen(alias_folders[i])))
                         return true;
         return false;
+}
+
+/* A format that is none is told to who asks for it: only the outputs know which there are. */
+static bool alias_target_is_known(const char *target) {
+        static const char format[] = "?format=";
+        char path[ALIAS_PATH_MAX + 1];
+        size_t n = strcspn(target, "?");
+
+        if (n > ALIAS_PATH_MAX)
+                return false;
+        memcpy(path, target, n);
+        path[n] = 0;
+        if (target[n] && (!str_starts_with(target + n, format) || !target[n + strlen(format)] ||
+                          target[n + strspn(target + n, "?=abcdefghijklmnopqrstuvwxyz")]))
+                return false;
+        return alias_path_is_known(path);
 }
 
 /* As a request would spell it: no query, no blanks, printable. */

@@ -13,6 +13,9 @@
 #define NAME_LENGTH_MAX 64
 #define CHECK_ID_MAX    (2 * NAME_LENGTH_MAX + 2)
 
+/* The service whose checks go by their bare name at host level. */
+#define SERVICE_BARE "default"
+
 /* [A-Za-z0-9_.@:-]{1,64} without a leading dot. */
 bool name_is_valid(const char *s);
 
@@ -28,7 +31,7 @@ typedef struct CheckConfig {
         char *name;            /* owned: "database" */
         char *service;         /* owned: "orders" */
         char *id;              /* owned: "orders/database" */
-        char *public_name;     /* owned: at host level; id, or the bare name in service "default" */
+        char *public_name;     /* owned: at host level; id, or the bare name in SERVICE_BARE */
         const CheckType *type; /* borrowed, constant */
         void *settings;        /* owned: type->settings_size bytes, fields by type->schema */
         char *canonical;       /* owned: type and settings; equal texts test the same thing */
@@ -139,7 +142,8 @@ extern const Schema daemon_schema; /* fields of DaemonConfig */
 
 typedef enum HttpLayout { HTTP_LAYOUT_STANDARD, HTTP_LAYOUT_COMPONENTS } HttpLayout;
 
-/* Alias=PATH TARGET: requests for path are answered like target, one of the known routes. */
+/* Alias=PATH TARGET: requests for path are answered like target, one of the known routes, perhaps
+ * with "?format=NAME". */
 typedef struct HttpAlias {
         char *path, *target; /* owned */
 } HttpAlias;

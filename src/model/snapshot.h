@@ -52,6 +52,12 @@ static inline CheckState *const *snapshot_checks_of(const Snapshot *s, size_t se
 /* Whether this check is among the causes of its service's (not its own) bad verdict. */
 bool snapshot_check_blocks(const Snapshot *s, size_t check, Probe p);
 
+/* What the verdict of a service, or of the host (INDEX_NONE), would be if these checks (by index)
+ * were not there. The states of others stay as they are, also of those made of them. 0 or -ENOMEM.
+ */
+int snapshot_verdict_without(const Snapshot *s, size_t service, const size_t checks[],
+                             size_t n_checks, Verdict *ret);
+
 typedef enum FlipType { FLIP_CHECK, FLIP_SERVICE, FLIP_HOST } FlipType;
 
 /* One published change between two snapshots. */

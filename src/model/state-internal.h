@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* How one check and one service change. Only the files of state_apply() include this. All change in
- * place: the caller has seen to it that no snapshot holds the same one. */
+/* How one check and one service change. Only files of the model include this. All change in place:
+ * the caller has seen to it that no snapshot holds the same one. */
 
 #include "model/state.h"
 

@@ -12,6 +12,7 @@ const char *http_status_to_string(unsigned status) {
         } names[] = {
                 { 200, "OK" },
                 { 204, "No Content" },
+                { 304, "Not Modified" },
                 { 400, "Bad Request" },
                 { 403, "Forbidden" },
                 { 404, "Not Found" },
@@ -41,7 +42,7 @@ HttpAnswer *http_answer_new(unsigned status, const char *content_type, const cha
         assert(status >= 200 && status < 600);
 
         strbuf_printf(&head, "HTTP/1.1 %u %s\r\n", status, http_status_to_string(status));
-        if (status == 204)
+        if (status == 204 || status == 304)
                 n = 0;
         else
                 strbuf_printf(&head, "Content-Type: %s\r\nContent-Length: %zu\r\n", content_type,

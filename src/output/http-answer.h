@@ -15,8 +15,8 @@ typedef struct HttpAnswer {
 } HttpAnswer;
 
 /* body: borrowed, n bytes. fields: whole lines, each ended by CRLF, or NULL. Says Content-Type,
- * Content-Length and Cache-Control: no-store itself; a 204 has neither type, length nor body. NULL
- * without memory. */
+ * Content-Length and Cache-Control: no-store itself; 204 and 304 have neither type, length nor
+ * body. NULL without memory. */
 HttpAnswer *http_answer_new(unsigned status, const char *content_type, const char *fields,
                             const void *body, size_t n);
 

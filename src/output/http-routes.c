@@ -2,14 +2,14 @@
 #include "output/http-routes.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/text.h"
-#include "output/render.h"
-
-#define PATH_MAX_BYTES 256 /* longer than any route with any service */
+#include "output/http-paths.h"
+#include "output/http-query.h"
 
 /* Answers kept at a time; what falls on the same place is rendered again. */
 #define CACHE_SLOTS 64
@@ -17,32 +17,22 @@
 /* Measurements are dear to render and change with every request, so they may be so old. */
 #define METRICS_AGE_USEC USEC_PER_SEC
 
-#define JSON_TYPE  "application/json"
-#define PLAIN_TYPE "text/plain; charset=utf-8"
-
-/* What can be asked for. */
-typedef struct Page {
-        const char *content_type;
-        unsigned (*status)(const RenderView *v);
-        void (*render)(const RenderView *v, StrBuf *out);
-} Page;
-
-typedef struct Route {
-        const char *path;
-        const Page *page;
-        bool has_services; /* path/SERVICE is the same for one service */
-} Route;
+#define ETAG_MAX 24
 
 /* Everything that an answer depends on, beside the snapshot. */
 typedef struct CacheKey {
         const Page *page; /* NULL: nothing */
-        size_t service;
+        size_t service, check;
         bool with_detail, is_options;
+        size_t n_excluded;
+        size_t excluded[HTTP_EXCLUDED_MAX]; /* ascending */
 } CacheKey;
 
 typedef struct CacheSlot {
         CacheKey key;
-        HttpAnswer *answer; /* owned reference */
+        HttpAnswer *answer;       /* owned reference */
+        HttpAnswer *not_modified; /* owned reference: for who has the body already; or NULL */
+        char etag[ETAG_MAX];      /* "": the body is for once */
         usec_t made_usec;
 } CacheSlot;
 
@@ -55,184 +45,7 @@ struct HttpRoutes {
         CacheSlot cache[CACHE_SLOTS];
 };
 
-/* -- pages ------------------------------------------------------------------------------------ */
-
-static unsigned status_live(const RenderView *v) {
-        return render_verdict(v)->live == LIVENESS_ALIVE ? 200 : 503;
-}
-
-static unsigned status_ready(const RenderView *v) {
-        const Verdict *verdict = render_verdict(v);
-
-        if (verdict->ready != READINESS_READY)
-                return 503;
-        return verdict->is_degraded ? (unsigned) v->snapshot->config->http.degraded_status : 200;
-}
-
-static unsigned status_started(const RenderView *v) {
-        return render_verdict(v)->started == STARTUP_STARTED ? 200 : 503;
-}
-
-static unsigned status_report(const RenderView *v) {
-        return render_verdict(v)->ready == READINESS_READY
-                       ? 200
-                       : (unsigned) v->snapshot->config->http.down_status;
-}
-
-static unsigned status_components(const RenderView *v) {
-        return render_verdict(v)->ready == READINESS_READY ? 200 : 500;
-}
-
-static unsigned status_always(const RenderView *v _unused_) {
-        return 200;
-}
-
-static const Page page_root = { PLAIN_TYPE, status_ready, render_root };
-static const Page page_live = { JSON_TYPE, status_live, render_live };
-static const Page page_ready = { JSON_TYPE, status_ready, render_ready };
-static const Page page_started = { JSON_TYPE, status_started, render_started };
-static const Page page_status = { JSON_TYPE, status_report, render_status };
-static const Page page_components_status = { JSON_TYPE, status_components, render_status };
-static const Page page_components_ready = { JSON_TYPE, status_ready, render_components_ready };
-static const Page page_components_live = { PLAIN_TYPE, status_live, render_components_live };
-
-/* Rendered with the daemon's own figures, see routes_render(). */
-static const Page page_metrics = { METRICS_CLASSIC_TYPE, status_always, NULL };
-static const Page page_openmetrics = { METRICS_OPENMETRICS_TYPE, status_always, NULL };
-
-static const Route standard_routes[] = {
-        { "/", &page_root },
-        { "/health", &page_live },
-        { "/health/live", &page_live, .has_services = true },
-        { "/live", &page_live },
-        { "/livez", &page_live },
-        { "/health/ready", &page_ready, .has_services = true },
-        { "/ready", &page_ready },
-        { "/readyz", &page_ready },
-        { "/health/started", &page_started, .has_services = true },
-        { "/startupz", &page_started },
-        { "/health/status", &page_status, .has_services = true },
-        { "/metrics", &page_metrics },
-};
-
-/* What Layout=components has instead of the above. */
-static const Route components_routes[] = {
-        { "/health", &page_components_status },
-        { "/ready", &page_components_ready },
-        { "/live", &page_components_live },
-};
-
-/* -- from a path to a page -------------------------------------------------------------------- */
-
-static int hex_digit(char c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        return (c | 0x20) - 'a' + 10; /* the parser has seen to it that it is one */
-}
-
-/* One slash at the end makes no difference. */
-static HttpSlice path_trim(HttpSlice path) {
-        if (path.length > 1 && path.start[path.length - 1] == '/')
-                path.length--;
-
-        return path;
-}
-
-/* Without percent-codes. False if it can be no path of ours. */
-static bool path_decode(char ret[static PATH_MAX_BYTES], HttpSlice path) {
-        size_t n = 0;
-
-        for (size_t i = 0; i < path.length; i++) {
-                char c = path.start[i];
-
-                if (c == '%') {
-                        c = (char) (hex_digit(path.start[i + 1]) << 4 |
-                                    hex_digit(path.start[i + 2]));
-                        i += 2;
-                }
-                if (c == 0 || n + 1 >= PATH_MAX_BYTES)
-                        return false;
-                ret[n++] = c;
-        }
-
-        ret[n] = 0;
-        return true;
-}
-
-/* Whether the route is meant; ret_service is INDEX_NONE where the host is. */
-static bool route_matches(const Route *route, const char *path, const Config *config,
-                          size_t *ret_service) {
-        size_t n = strlen(route->path), service;
-
-        if (strncmp(path, route->path, n) != 0)
-                return false;
-        if (path[n] == 0) {
-                *ret_service = INDEX_NONE;
-                return true;
-        }
-        if (!route->has_services || path[n] != '/')
-                return false;
-
-        service = config_find_service(config, path + n + 1);
-        if (service == INDEX_NONE)
-                return false;
-
-        *ret_service = service;
-        return true;
-}
-
-static const Page *routes_find(const Route *routes, size_t n, const char *path,
-                               const Config *config, size_t *ret_service) {
-        for (size_t i = 0; i < n; i++)
-                if (route_matches(&routes[i], path, config, ret_service))
-                        return routes[i].page;
-
-        return NULL;
-}
-
-/* The path that answers for this one, or NULL. An alias is spelled as the requests for it. */
-static const char *alias_find(const HttpConfig *http, HttpSlice path) {
-        for (size_t i = 0; i < http->aliases.n; i++) {
-                const HttpAlias *alias = &http->aliases.items[i];
-                HttpSlice own = path_trim((HttpSlice){ alias->path, strlen(alias->path) });
-
-                if (own.length == path.length && memcmp(own.start, path.start, own.length) == 0)
-                        return alias->target;
-        }
-
-        return NULL;
-}
-
-static const Page *page_find(const Config *config, HttpSlice raw, size_t *ret_service) {
-        HttpSlice trimmed = path_trim(raw);
-        const char *path = alias_find(&config->http, trimmed);
-        char decoded[PATH_MAX_BYTES];
-        const Page *page = NULL;
-
-        if (!path) {
-                if (!path_decode(decoded, trimmed))
-                        return NULL;
-                path = decoded;
-        }
-
-        if (config->http.layout == HTTP_LAYOUT_COMPONENTS)
-                page = routes_find(components_routes, ELEMENTSOF(components_routes), path, config,
-                                   ret_service);
-        if (!page)
-                page = routes_find(standard_routes, ELEMENTSOF(standard_routes), path, config,
-                                   ret_service);
-
-        return page;
-}
-
-/* Prometheus lists the formats that it takes; the others, and people, get the older one. */
-static bool wants_openmetrics(const HttpRequest *request) {
-        return request->accept.start &&
-               memmem(request->accept.start, request->accept.length, "application/openmetrics-text",
-                      strlen("application/openmetrics-text"));
-}
-
-/* -- answers ---------------------------------------------------------------------------------- */
+/* -- rendering -------------------------------------------------------------------------------- */
 
 static void routes_render(HttpRoutes *r, const CacheKey *key, const RenderView *v, StrBuf *out) {
         MetricsStats stats = {};
@@ -247,34 +60,93 @@ static void routes_render(HttpRoutes *r, const CacheKey *key, const RenderView *
                        key->page == &page_openmetrics ? METRICS_OPENMETRICS : METRICS_CLASSIC, out);
 }
 
-static HttpAnswer *routes_make(HttpRoutes *r, const CacheKey *key, const Snapshot *s) {
-        RenderView v = { .snapshot = s, .service = key->service, .with_detail = key->with_detail };
-        _cleanup_strbuf_ StrBuf body = {};
-        char fields[128];
+static void fields_append(StrBuf *out, const CacheSlot *slot, const RenderView *v) {
+        strbuf_printf(out, "X-Health: %s\r\nX-Health-Sequence: %" PRIu64 "\r\n",
+                      verdict_summary(&v->verdict), v->snapshot->sequence);
+        if (*slot->etag)
+                strbuf_printf(out, "ETag: %s\r\n", slot->etag);
+        if (slot->key.is_options)
+                strbuf_append(out, "Allow: " HTTP_ALLOW "\r\n");
+}
 
-        snprintf(fields, sizeof(fields), "X-Health: %s\r\nX-Health-Sequence: %llu\r\n%s",
-                 verdict_summary(render_verdict(&v)), (unsigned long long) s->sequence,
-                 key->is_options ? "Allow: " HTTP_ALLOW "\r\n" : "");
-        if (!key->is_options)
-                routes_render(r, key, &v, &body);
+/* Only who was told yes may be told that nothing has changed: others go by the status. */
+static int slot_set_etag(CacheSlot *slot, const RenderView *v, const StrBuf *body) {
+        _cleanup_strbuf_ StrBuf fields = {};
+
+        snprintf(slot->etag, sizeof(slot->etag), "\"%016" PRIx64 "\"",
+                 hash_bytes(HASH_INIT, body->text, body->length));
+        fields_append(&fields, slot, v);
+        if (fields.failed)
+                return -ENOMEM;
+
+        slot->not_modified = http_answer_new(304, NULL, fields.text, NULL, 0);
+        return slot->not_modified ? 0 : -ENOMEM;
+}
+
+static RenderView key_view(const CacheKey *key, const Snapshot *s) {
+        return (RenderView){
+                .snapshot = s,
+                .service = key->service,
+                .check = key->check,
+                .excluded = key->excluded,
+                .n_excluded = key->n_excluded,
+                .with_detail = key->with_detail,
+        };
+}
+
+static int slot_fill(HttpRoutes *r, CacheSlot *slot, const Snapshot *s) {
+        const Page *page = slot->key.page;
+        RenderView v = key_view(&slot->key, s);
+        _cleanup_strbuf_ StrBuf body = {}, fields = {};
+        unsigned status;
+        int e;
+
+        e = render_view_judge(&v);
+        if (e < 0)
+                return e;
+        status = page->status(&v);
+        if (!slot->key.is_options)
+                routes_render(r, &slot->key, &v, &body);
         if (body.failed)
-                return NULL;
+                return -ENOMEM;
+        if (status == 200 && page->render && !slot->key.is_options) {
+                e = slot_set_etag(slot, &v, &body);
+                if (e < 0)
+                        return e;
+        }
 
-        return http_answer_new(key->page->status(&v), key->page->content_type, fields, body.text,
-                               body.length);
+        fields_append(&fields, slot, &v);
+        if (fields.failed)
+                return -ENOMEM;
+        slot->answer =
+                http_answer_new(status, page->content_type, fields.text, body.text, body.length);
+        return slot->answer ? 0 : -ENOMEM;
+}
+
+/* -- the cache -------------------------------------------------------------------------------- */
+
+static uint64_t mix(uint64_t hash, uint64_t value) {
+        return (hash ^ value) * 0x9e3779b97f4a7c15ULL;
 }
 
 static CacheSlot *cache_slot(HttpRoutes *r, const CacheKey *key) {
-        const Page *const page = key->page;
-        uint64_t hash = hash_bytes(HASH_INIT, &page, sizeof(page));
+        uint64_t hash = mix(0, (uintptr_t) key->page);
 
-        hash = hash_bytes(hash, &key->service, sizeof(key->service));
-        return &r->cache[(hash + 2 * key->with_detail + key->is_options) % CACHE_SLOTS];
+        hash = mix(hash, key->service);
+        hash = mix(hash, key->check);
+        hash = mix(hash, 2U * key->with_detail + key->is_options);
+        for (size_t i = 0; i < key->n_excluded; i++)
+                hash = mix(hash, key->excluded[i]);
+        return &r->cache[(hash >> 32) % CACHE_SLOTS];
 }
 
 static bool slot_answers(const CacheSlot *slot, const CacheKey *key) {
-        if (slot->key.page != key->page || slot->key.service != key->service ||
-            slot->key.with_detail != key->with_detail || slot->key.is_options != key->is_options)
+        const CacheKey *own = &slot->key;
+
+        if (own->page != key->page || own->service != key->service || own->check != key->check ||
+            own->with_detail != key->with_detail || own->is_options != key->is_options ||
+            own->n_excluded != key->n_excluded ||
+            memcmp(own->excluded, key->excluded, key->n_excluded * sizeof(key->excluded[0])) != 0)
                 return false;
 
         return key->page->render ||
@@ -283,10 +155,12 @@ static bool slot_answers(const CacheSlot *slot, const CacheKey *key) {
 
 static void slot_clear(CacheSlot *slot) {
         http_answer_unref(slot->answer);
+        http_answer_unref(slot->not_modified);
         *slot = (CacheSlot){};
 }
 
-static HttpAnswer *routes_answer(HttpRoutes *r, const CacheKey *key, const Snapshot *s) {
+/* The answer to this question, rendered once a snapshot. NULL without memory. */
+static const CacheSlot *routes_answer(HttpRoutes *r, const CacheKey *key, const Snapshot *s) {
         CacheSlot *slot = cache_slot(r, key);
 
         if (r->sequence != s->sequence)
@@ -296,34 +170,148 @@ static HttpAnswer *routes_answer(HttpRoutes *r, const CacheKey *key, const Snaps
 
         if (!slot_answers(slot, key)) {
                 slot_clear(slot);
-                slot->answer = routes_make(r, key, s);
-                if (!slot->answer)
-                        return NULL;
                 slot->key = *key;
+                if (slot_fill(r, slot, s) < 0) {
+                        slot_clear(slot);
+                        return NULL;
+                }
                 slot->made_usec = clock_usec(CLOCK_MONOTONIC);
         }
 
-        return http_answer_ref(slot->answer);
+        return slot;
+}
+
+/* -- questions -------------------------------------------------------------------------------- */
+
+/* Prometheus lists the formats that it takes; the others, and people, get the older one. */
+static bool wants_openmetrics(const HttpRequest *request) {
+        return request->accept.start &&
+               memmem(request->accept.start, request->accept.length, "application/openmetrics-text",
+                      strlen("application/openmetrics-text"));
+}
+
+/* Whether If-None-Match lists it, or anything. Our tags are quoted, so none is part of another. */
+static bool matches_etag(const HttpRequest *request, const char *etag) {
+        HttpSlice list = request->if_none_match;
+
+        if (!list.start || request->method == HTTP_OPTIONS || !*etag)
+                return false;
+        return (list.length == 1 && list.start[0] == '*') ||
+               memmem(list.start, list.length, etag, strlen(etag));
+}
+
+/* A check of the view by the name that it has there; INDEX_NONE. */
+static size_t view_find_check(const RenderView *v, const char *name) {
+        const Config *config = v->snapshot->config;
+        const char *slash = strchr(name, '/');
+        char service[NAME_LENGTH_MAX + 1];
+        size_t check;
+
+        if (v->service != INDEX_NONE)
+                check = config_find_check(config, config->services[v->service].name, name);
+        else if (!slash)
+                check = config_find_check(config, SERVICE_BARE, name);
+        else if ((size_t) (slash - name) < sizeof(service)) {
+                snprintf(service, sizeof(service), "%.*s", (int) (slash - name), name);
+                check = config_find_check(config, service, slash + 1);
+        } else
+                check = INDEX_NONE;
+
+        if (check == INDEX_NONE || !render_has_service(v, config_service_of(config, check)) ||
+            !str_equal(render_check_name(v, v->snapshot->checks[check]), name))
+                return INDEX_NONE;
+        return check;
+}
+
+static HttpAnswer *answer_unknown_check(const RenderView *v, const char *name) {
+        RenderWalk walk = RENDER_WALK_INIT;
+        _cleanup_strbuf_ StrBuf body = {};
+        char shown[CHECK_ID_MAX];
+        const CheckState *c;
+
+        strbuf_printf(&body, "There is no check \"%s\" to exclude. Known are:\n",
+                      text_sanitize(shown, sizeof(shown), name, strlen(name)));
+        while ((c = render_walk_next(&walk, v)))
+                strbuf_printf(&body, "%s\n", render_check_name(v, c));
+        if (body.failed)
+                return NULL;
+
+        return http_answer_new(400, "text/plain; charset=utf-8", NULL, body.text, body.length);
+}
+
+static void key_exclude(CacheKey *key, size_t check) {
+        size_t at = 0;
+
+        while (at < key->n_excluded && key->excluded[at] < check)
+                at++;
+        if (at < key->n_excluded && key->excluded[at] == check)
+                return;
+
+        memmove(key->excluded + at + 1, key->excluded + at,
+                (key->n_excluded - at) * sizeof(key->excluded[0]));
+        key->excluded[at] = check;
+        key->n_excluded++;
+}
+
+/* Puts what the query says into the key. False: *ret is the answer. */
+static bool key_take_query(CacheKey *key, const Snapshot *s, const HttpQuery *query,
+                           HttpAnswer **ret) {
+        RenderView v = key_view(key, s);
+
+        /* A single check is all that there is, and measurements are nobody's verdict. */
+        if (key->check != INDEX_NONE || !key->page->render)
+                return true;
+
+        for (size_t i = 0; i < query->n_excluded; i++) {
+                char name[CHECK_ID_MAX] = "";
+                size_t check;
+
+                check = http_slice_decode(query->excluded[i], name, sizeof(name))
+                                ? view_find_check(&v, name)
+                                : INDEX_NONE;
+                if (check == INDEX_NONE) {
+                        *ret = answer_unknown_check(&v, name);
+                        return false;
+                }
+                key_exclude(key, check);
+        }
+
+        return true;
 }
 
 HttpAnswer *http_routes_handle(void *userdata, const HttpRequest *request, const HttpPeer *peer) {
         HttpRoutes *r = userdata;
         const Snapshot *s = publisher_current(r->publisher);
-        CacheKey key = {
-                .with_detail = peer->is_trusted,
-                .is_options = request->method == HTTP_OPTIONS,
-        };
+        HttpAnswer *refusal = NULL;
+        const CacheSlot *slot;
+        HttpQuery query = {};
+        HttpTarget target;
+        CacheKey key;
 
         if (request->is_asterisk)
                 return http_answer_ref(r->asterisk);
-
-        key.page = page_find(s->config, request->path, &key.service);
-        if (!key.page)
+        if (!http_path_find(s->config, request->path, &target))
                 return http_answer_ref(r->not_found);
+        if (!http_query_parse(target.query, &query) || !http_query_parse(request->query, &query))
+                return http_answer_new_status(400, NULL);
+
+        key = (CacheKey){
+                .page = target.page,
+                .service = target.service,
+                .check = target.check,
+                .with_detail = peer->is_trusted,
+                .is_options = request->method == HTTP_OPTIONS,
+        };
         if (key.page == &page_metrics && wants_openmetrics(request))
                 key.page = &page_openmetrics;
+        if (!key_take_query(&key, s, &query, &refusal))
+                return refusal;
 
-        return routes_answer(r, &key, s);
+        slot = routes_answer(r, &key, s);
+        if (!slot)
+                return NULL;
+        return http_answer_ref(matches_etag(request, slot->etag) ? slot->not_modified
+                                                                 : slot->answer);
 }
 
 /* -- life ------------------------------------------------------------------------------------- */

@@ -17,6 +17,8 @@ static void begin(JsonWriter *w, const RenderView *v, const char *status) {
         json_string(w, "service", v->snapshot->config->services[v->service].name);
         if (v->snapshot->config->services[v->service].is_shadow)
                 json_bool(w, "shadow", true);
+        if (v->check != INDEX_NONE)
+                json_string(w, "check", v->snapshot->config->checks[v->check]->name);
 }
 
 static void end(JsonWriter *w) {
@@ -26,7 +28,7 @@ static void end(JsonWriter *w) {
 
 /* Why the verdict is a bad one, if no check is the cause. */
 static void write_obstacle(JsonWriter *w, const RenderView *v) {
-        Reason reason = render_verdict(v)->reason;
+        Reason reason = v->verdict.reason;
         char text[RENDER_TEXT_MAX];
 
         if (reason == REASON_NONE)
@@ -93,7 +95,7 @@ static void write_checks(JsonWriter *w, const RenderView *v, Probe p) {
 /* -- the three probes ------------------------------------------------------------------------- */
 
 void render_live(const RenderView *v, StrBuf *out) {
-        const Verdict *verdict = render_verdict(v);
+        const Verdict *verdict = &v->verdict;
         JsonWriter w = { .out = out };
 
         begin(&w, v, liveness_to_string(verdict->live));
@@ -114,7 +116,7 @@ static void write_degraded(JsonWriter *w, const RenderView *v) {
 }
 
 void render_ready(const RenderView *v, StrBuf *out) {
-        const Verdict *verdict = render_verdict(v);
+        const Verdict *verdict = &v->verdict;
         JsonWriter w = { .out = out };
 
         begin(&w, v, readiness_to_string(verdict->ready));
@@ -132,14 +134,15 @@ static void write_waiting_for(JsonWriter *w, const RenderView *v) {
 
         json_open(w, "waiting_for", '[');
         while ((c = render_walk_next(&walk, v)))
-                if (snapshot_check_blocks(v->snapshot, walk.check, PROBE_STARTUP) &&
+                if ((v->check != INDEX_NONE ||
+                     snapshot_check_blocks(v->snapshot, walk.check, PROBE_STARTUP)) &&
                     !v->snapshot->config->services[walk.service].is_builtin)
                         json_string(w, NULL, render_check_name(v, c));
         json_close(w, ']');
 }
 
 void render_started(const RenderView *v, StrBuf *out) {
-        const Verdict *verdict = render_verdict(v);
+        const Verdict *verdict = &v->verdict;
         JsonWriter w = { .out = out };
 
         begin(&w, v, startup_to_string(verdict->started));
@@ -173,7 +176,7 @@ static const char *component_message(char buf[static RENDER_TEXT_MAX], const Ren
 }
 
 static void write_uptime(JsonWriter *w, const RenderView *v) {
-        bool is_started = render_verdict(v)->started == STARTUP_STARTED;
+        bool is_started = v->verdict.started == STARTUP_STARTED;
         usec_t since = render_since(v, PROBE_STARTUP)->boottime;
         char span[TIMESPAN_MAX], message[RENDER_TEXT_MAX];
 
@@ -184,7 +187,7 @@ static void write_uptime(JsonWriter *w, const RenderView *v) {
 }
 
 void render_status(const RenderView *v, StrBuf *out) {
-        const Verdict *verdict = render_verdict(v);
+        const Verdict *verdict = &v->verdict;
         RenderWalk walk = RENDER_WALK_INIT;
         JsonWriter w = { .out = out };
         char message[RENDER_TEXT_MAX];
@@ -207,7 +210,7 @@ void render_status(const RenderView *v, StrBuf *out) {
                 json_close(&w, '}');
                 has_uptime |= str_equal(name, UPTIME_NAME);
         }
-        if (!has_uptime)
+        if (!has_uptime && v->check == INDEX_NONE)
                 write_uptime(&w, v);
         json_close(&w, '}');
         end(&w);
@@ -218,11 +221,10 @@ void render_status(const RenderView *v, StrBuf *out) {
 /* Its one reason is a text: the worst check and what is wrong with it. */
 static void write_cause(JsonWriter *w, const RenderView *v) {
         const Snapshot *s = v->snapshot;
-        size_t service = v->service == INDEX_NONE ? summary_worst_service(s) : v->service;
-        size_t check = service == INDEX_NONE ? INDEX_NONE : summary_worst_check(s, service);
+        size_t check = render_worst_check(v);
         char text[RENDER_TEXT_MAX], cause[CHECK_ID_MAX + RENDER_TEXT_MAX];
 
-        if (render_verdict(v)->reason != REASON_NONE)
+        if (v->verdict.reason != REASON_NONE)
                 json_string(w, "reason", render_obstacle(text, v));
         else if (check == INDEX_NONE)
                 json_string(w, "reason", "Not ready");
@@ -234,7 +236,7 @@ static void write_cause(JsonWriter *w, const RenderView *v) {
 }
 
 void render_components_ready(const RenderView *v, StrBuf *out) {
-        bool is_ready = render_verdict(v)->ready == READINESS_READY;
+        bool is_ready = v->verdict.ready == READINESS_READY;
         JsonWriter w = { .out = out };
 
         begin(&w, v, is_ready ? "READY" : "NOT READY");
@@ -247,13 +249,14 @@ void render_components_ready(const RenderView *v, StrBuf *out) {
 /* -- plain texts ------------------------------------------------------------------------------ */
 
 void render_components_live(const RenderView *v, StrBuf *out) {
-        strbuf_append(out, render_verdict(v)->live == LIVENESS_ALIVE ? "OK" : "DEAD");
+        strbuf_append(out, v->verdict.live == LIVENESS_ALIVE ? "OK" : "DEAD");
 }
 
 void render_root(const RenderView *v, StrBuf *out) {
         char text[SUMMARY_MAX];
 
         strbuf_printf(out, "%s\n",
-                      v->with_detail ? summary_format(text, v->snapshot, v->snapshot->time.boottime)
-                                     : verdict_summary(render_verdict(v)));
+                      v->with_detail && v->n_excluded == 0
+                              ? summary_format(text, v->snapshot, v->snapshot->time.boottime)
+                              : verdict_summary(&v->verdict));
 }

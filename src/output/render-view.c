@@ -7,9 +7,43 @@
 #include "base/text.h"
 #include "output/render.h"
 
-const Verdict *render_verdict(const RenderView *v) {
-        return v->service == INDEX_NONE ? &v->snapshot->host
-                                        : &v->snapshot->services[v->service].verdict;
+static bool view_excludes(const RenderView *v, size_t check) {
+        for (size_t i = 0; i < v->n_excluded; i++)
+                if (v->excluded[i] == check)
+                        return true;
+
+        return false;
+}
+
+/* Drains and the like are of the service, and no matter here. */
+static Verdict check_verdict(const RenderView *v) {
+        const Snapshot *s = v->snapshot;
+        const CheckState *c = s->checks[v->check];
+        bool is_waited_for = probe_check_blocks(
+                c, PROBE_STARTUP, s->services[v->service].has_startup_checks, s->time);
+
+        return (Verdict){
+                .live = check_state_is_dead(c) ? LIVENESS_DEAD : LIVENESS_ALIVE,
+                .ready = health_is_good(c->state) ? READINESS_READY : READINESS_NOT_READY,
+                .started = is_waited_for ? STARTUP_STARTING : STARTUP_STARTED,
+                .is_degraded = c->state == HEALTH_DEGRADED,
+        };
+}
+
+int render_view_judge(RenderView *v) {
+        const Snapshot *s = v->snapshot;
+
+        if (v->check != INDEX_NONE)
+                v->verdict = check_verdict(v);
+        else if (v->n_excluded > 0)
+                return snapshot_verdict_without(s, v->service, v->excluded, v->n_excluded,
+                                                &v->verdict);
+        else if (v->service != INDEX_NONE)
+                v->verdict = s->services[v->service].verdict;
+        else
+                v->verdict = s->host;
+
+        return 0;
 }
 
 const ProbeSince *render_since(const RenderView *v, Probe p) {
@@ -17,11 +51,15 @@ const ProbeSince *render_since(const RenderView *v, Probe p) {
                                         : &v->snapshot->services[v->service].since[p];
 }
 
-static bool view_has_service(const RenderView *v, size_t service) {
-        const ServiceConfig *config = &v->snapshot->config->services[service];
+bool render_has_service(const RenderView *v, size_t service) {
+        const ServiceConfig *config;
 
+        if (service == INDEX_NONE)
+                return false;
         if (v->service != INDEX_NONE)
                 return v->service == service;
+
+        config = &v->snapshot->config->services[service];
         if (config->is_builtin || config->is_shadow)
                 return true;
         if (v->snapshot->services[service].verdict.is_inactive && !v->snapshot->host.is_inactive)
@@ -29,17 +67,28 @@ static bool view_has_service(const RenderView *v, size_t service) {
         return config->counts_for_host;
 }
 
+/* The view's first check of this service from a given one on, or INDEX_NONE. */
+static size_t view_check_from(const RenderView *v, size_t service, size_t check) {
+        const ServiceConfig *config = &v->snapshot->config->services[service];
+
+        if (v->check != INDEX_NONE)
+                return check <= v->check ? v->check : INDEX_NONE;
+        for (check = MAX(check, config->first_check);
+             check < config->first_check + config->n_checks; check++)
+                if (!view_excludes(v, check))
+                        return check;
+
+        return INDEX_NONE;
+}
+
 const CheckState *render_walk_next(RenderWalk *w, const RenderView *v) {
-        const Config *config = v->snapshot->config;
-        size_t check = w->check == INDEX_NONE ? 0 : w->check + 1;
+        size_t from = w->check == INDEX_NONE ? 0 : w->check + 1;
 
-        for (size_t i = w->service == INDEX_NONE ? 0 : w->service; i < config->n_services; i++) {
-                const ServiceConfig *service = &config->services[i];
+        for (size_t i = w->service == INDEX_NONE ? 0 : w->service;
+             i < v->snapshot->config->n_services; i++) {
+                size_t check = render_has_service(v, i) ? view_check_from(v, i, from) : INDEX_NONE;
 
-                if (!view_has_service(v, i))
-                        continue;
-                check = MAX(check, service->first_check);
-                if (check < service->first_check + service->n_checks) {
+                if (check != INDEX_NONE) {
                         *w = (RenderWalk){ .service = i, .check = check };
                         return v->snapshot->checks[check];
                 }
@@ -57,6 +106,34 @@ bool render_check_degrades(const RenderView *v, const RenderWalk *w) {
                 return false;
 
         return probe_check_degrades(v->snapshot->checks[w->check], v->snapshot->time);
+}
+
+static bool check_is_cause(const RenderView *v, const RenderWalk *w) {
+        const Snapshot *s = v->snapshot;
+
+        if (v->check != INDEX_NONE)
+                return true;
+        if (v->service == INDEX_NONE && !s->config->services[w->service].counts_for_host)
+                return false;
+        for (Probe p = 0; p < PROBE_COUNT_; p++)
+                if (snapshot_check_blocks(s, w->check, p))
+                        return true;
+
+        return false;
+}
+
+size_t render_worst_check(const RenderView *v) {
+        RenderWalk walk = RENDER_WALK_INIT;
+        size_t worst = INDEX_NONE;
+        const CheckState *c;
+
+        while ((c = render_walk_next(&walk, v)))
+                if (check_is_cause(v, &walk) &&
+                    (worst == INDEX_NONE ||
+                     c->since_boottime < v->snapshot->checks[worst]->since_boottime))
+                        worst = walk.check;
+
+        return worst;
 }
 
 /* A check can be dead by its own threshold while it still counts as healthy: then the latest result
@@ -167,7 +244,7 @@ static const Drain *view_drain(const RenderView *v) {
 }
 
 const char *render_obstacle(char buf[static RENDER_TEXT_MAX], const RenderView *v) {
-        Reason reason = render_verdict(v)->reason;
+        Reason reason = v->verdict.reason;
         const char *defect = reason == REASON_CONFIGURATION ? view_defect(v) : NULL;
         const Drain *drain = reason == REASON_DRAINED ? view_drain(v) : NULL;
 

@@ -6,18 +6,31 @@
 #include "base/json.h"
 #include "model/snapshot.h"
 
+/* What is asked for, and by whom. */
 typedef struct RenderView {
         const Snapshot *snapshot; /* borrowed */
         size_t service;           /* INDEX_NONE: the host */
+        size_t check;             /* of the service, it alone; INDEX_NONE: all */
+        const size_t *excluded;   /* borrowed: checks (by index) that are left out, ascending */
+        size_t n_excluded;
         bool with_detail; /* for readers who may see full messages; others see a text that is made
                            * from the reason */
+        Verdict verdict;  /* by render_view_judge() */
 } RenderView;
 
-const Verdict *render_verdict(const RenderView *v);
+/* Finds out the verdict of what is asked for; call it first. That of a single check is as if it
+ * were all there is. 0 or -ENOMEM. */
+int render_view_judge(RenderView *v);
+
+/* Whether the checks of this service (INDEX_NONE: there is none) belong into the view. */
+bool render_has_service(const RenderView *v, size_t service);
+
+/* Since when the verdict of a service or of the host is this one. */
 const ProbeSince *render_since(const RenderView *v, Probe p);
 
 /* Goes through the checks that belong into the view: those of the service, or those of every
- * service that the host's verdict rests on, and the built-in ones. */
+ * service that the host's verdict rests on, and the built-in ones; without those that are left out.
+ */
 typedef struct RenderWalk {
         size_t service, check; /* of the check that was returned last */
 } RenderWalk;
@@ -32,6 +45,10 @@ const char *render_check_name(const RenderView *v, const CheckState *c);
 
 /* Whether it is why the view's verdict says "degraded". */
 bool render_check_degrades(const RenderView *v, const RenderWalk *w);
+
+/* The check that is the worst cause of a bad verdict: the one that has been so for the longest.
+ * INDEX_NONE if no check is the cause. */
+size_t render_worst_check(const RenderView *v);
 
 #define RENDER_TEXT_MAX 512
 

@@ -61,9 +61,13 @@ static void assert_body(const State *s, Render render, size_t service, bool with
                         const char *expected) {
         _cleanup_(snapshot_unrefp) Snapshot *snapshot =
                 fixture_need(snapshot_new(s, NULL, fixture_time(AT)));
-        RenderView v = { .snapshot = snapshot, .service = service, .with_detail = with_detail };
+        RenderView v = { .snapshot = snapshot,
+                         .service = service,
+                         .check = INDEX_NONE,
+                         .with_detail = with_detail };
         _cleanup_strbuf_ StrBuf out = {};
 
+        assert_int_equal(render_view_judge(&v), 0);
         render(&v, &out);
         assert_false(out.failed);
         if (out.text[out.length - 1] == '\n')

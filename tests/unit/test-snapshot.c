@@ -349,6 +349,42 @@ static void test_new_service_joins_until(void **state _unused_) {
         assert_int_equal(at->host.started, STARTUP_FAILED);
 }
 
+static Verdict without(const State *s, size_t service, const size_t checks[], size_t n, usec_t at) {
+        _cleanup_(snapshot_unrefp) Snapshot *snapshot = take(s, NULL, at);
+        Verdict v;
+
+        assert_int_equal(snapshot_verdict_without(snapshot, service, checks, n, &v), 0);
+        return v;
+}
+
+/* The verdict that there would be without some checks; what is no check keeps its effect. */
+static void test_verdict_without(void **state _unused_) {
+        static const size_t api[] = { 0 }, db[] = { 1 }, others[] = { 0, 1, 2 };
+        _cleanup_(state_freep) State *s = make_two();
+
+        assert_int_equal(without(s, INDEX_NONE, others, 3, SEC).ready, READINESS_READY);
+        fixture_apply_result(s, 0, OUTCOME_PASS, fixture_time(SEC));
+        fixture_apply_result(s, 2, OUTCOME_PASS, fixture_time(SEC));
+        assert_int_equal(without(s, INDEX_NONE, NULL, 0, SEC).started, STARTUP_STARTING);
+        assert_int_equal(without(s, INDEX_NONE, db, 1, SEC).started, STARTUP_STARTED);
+        assert_int_equal(without(s, INDEX_NONE, db, 1, SEC).ready, READINESS_READY);
+        assert_int_equal(without(s, INDEX_NONE, api, 1, SEC).ready, READINESS_NOT_READY);
+        assert_int_equal(without(s, 0, db, 1, SEC).ready, READINESS_READY);
+        assert_int_equal(without(s, 1, db, 1, SEC).ready, READINESS_READY);
+        assert_int_equal(s->services[1]->is_started, false);
+
+        fixture_apply_result(s, 1, OUTCOME_PASS, fixture_time(SEC));
+        for (unsigned i = 0; i < 3; i++)
+                fixture_apply_result(s, 0, OUTCOME_FAIL, fixture_time(SEC));
+        assert_int_equal(without(s, INDEX_NONE, db, 1, SEC).live, LIVENESS_DEAD);
+        assert_int_equal(without(s, INDEX_NONE, api, 1, SEC).live, LIVENESS_ALIVE);
+        assert_int_equal(without(s, INDEX_NONE, api, 1, SEC).ready, READINESS_READY);
+
+        fixture_apply_drain(s, 0, USEC_INFINITY, false, fixture_time(SEC));
+        assert_int_equal(without(s, 0, api, 1, SEC).reason, REASON_DRAINED);
+        assert_int_equal(without(s, INDEX_NONE, others, 3, SEC).ready, READINESS_NOT_READY);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_picture),
@@ -362,6 +398,7 @@ int main(void) {
                 cmocka_unit_test(test_diff_across_reload),
                 cmocka_unit_test(test_new_service_joins_the_host),
                 cmocka_unit_test(test_new_service_joins_until),
+                cmocka_unit_test(test_verdict_without),
         };
 
         return cmocka_run_group_tests_name("snapshot", tests, NULL, NULL);
