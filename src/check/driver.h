@@ -69,8 +69,8 @@ Engine *check_engine(Check *check);
 
 /* "Look now": a held connection closed, a process ended, a file changed. The first starts a run at
  * once; while they go on, the pause between the runs doubles from 10 ms up to RetryInterval, until
- * the check has failed and then passed by itself. During a run it asks for one more. It never sets
- * a state. */
+ * the check has failed and then passed by itself. During a run it asks for one more. A pause that
+ * the peer asked for (Result.retry_after_usec) is kept. It never sets a state. */
 void check_trigger(Check *check);
 
 /* A result without a run (push). */

@@ -45,6 +45,7 @@ struct Check {
         usec_t trigger_pause_usec; /* between that and the one before */
         bool has_failed;           /* since the latest trigger, and not recovered by itself yet */
         usec_t planned_usec;       /* when the latest run was due */
+        usec_t peace_until_usec;   /* the peer asked for no run before */
         ListLink waiting;          /* due, but no run may be started at present */
 };
 

@@ -119,7 +119,7 @@ static void check_plan_trigger(Check *c) {
 
         if (c->trigger_usec > 0 && now < usec_add(c->trigger_usec, retry))
                 pause = MIN(retry, MAX(TRIGGER_PAUSE_MIN_USEC, 2 * c->trigger_pause_usec));
-        at = MAX(now, usec_add(c->trigger_usec, pause));
+        at = MAX(MAX(now, c->peace_until_usec), usec_add(c->trigger_usec, pause));
         if (e->due_usec[c->index] <= at)
                 return;
         c->trigger_usec = at;
@@ -173,6 +173,7 @@ static void check_run_deliver(CheckRun *finished) {
         } else {
                 is_undecided = e->handler->result(e->userdata, c->index, run->serial, &run->result);
                 next = schedule_next(c->config, is_undecided, run->result.retry_after_usec, now);
+                c->peace_until_usec = run->result.retry_after_usec > 0 ? next : 0;
         }
         /* Whoever took the result may have wanted another run already. */
         next = MIN(next, e->due_usec[c->index]);

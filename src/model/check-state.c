@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/text.h"
+#include "model/schedule.h"
 
 const usec_t latency_bounds_usec[LATENCY_BUCKETS] = {
         250,   500,   1000,   2500,   5000,         10000,
@@ -107,7 +108,7 @@ static usec_t check_state_stale_at(const CheckState *s) {
                 return USEC_INFINITY;
         if (s->measured == HEALTH_UNKNOWN && s->failures_in_row == 0 && s->successes_in_row == 0)
                 return USEC_INFINITY;
-        return usec_add(s->fresh_boottime, s->config->max_age_usec);
+        return usec_add(s->fresh_boottime, usec_add(s->config->max_age_usec, s->pause_usec));
 }
 
 usec_t check_state_expires(const CheckState *s) {
@@ -224,8 +225,10 @@ void check_state_take_result(CheckState *s, const Result *r, Time now) {
         s->last_boottime = now.boottime;
         if (s->measured == HEALTH_SKIPPED)
                 return;
-        if (r->outcome != OUTCOME_ERROR)
+        if (r->outcome != OUTCOME_ERROR) {
                 s->fresh_boottime = MAX(now.boottime, (usec_t) 1);
+                s->pause_usec = MIN(r->retry_after_usec, SCHEDULE_RETRY_AFTER_MAX_USEC);
+        }
 
         switch (r->outcome) {
         case OUTCOME_PASS:

@@ -52,6 +52,7 @@ typedef struct CheckState {
                                       * its state, at most until then, it counts as not critical.
                                       * 0: no */
         usec_t fresh_boottime;       /* of the latest result that was not an error; 0: none */
+        usec_t pause_usec;           /* for which the peer asked with it: it keeps so much longer */
         uint64_t successes_in_row, failures_in_row;
         Override override;
 

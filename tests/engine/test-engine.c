@@ -87,69 +87,6 @@ static void test_concurrency(void **state _unused_) {
         bench_done(&b);
 }
 
-static void test_trigger(void **state _unused_) {
-        Bench b;
-
-        bench_new(&b);
-        take_config(&b, make_config(&fake_driver, one, 1));
-        finish(&b, 0, true);
-
-        check_trigger(b.engine->checks[0]);
-        settle(&b);
-        assert_int_equal(calls.start, 2); /* at once */
-
-        /* During the run: one more, behind a first short pause. */
-        check_trigger(b.engine->checks[0]);
-        check_trigger(b.engine->checks[0]);
-        finish(&b, 0, true);
-        assert_int_equal(calls.start, 2);
-        pass(&b, 10 * USEC_PER_MSEC);
-        assert_int_equal(calls.start, 3);
-        finish(&b, 0, true);
-
-        /* A storm of triggers: the pauses double up to RetryInterval=, two seconds. */
-        for (int i = 0; i < 1000; i++) {
-                check_trigger(b.engine->checks[0]);
-                if (instance(&b, 0)->run)
-                        finish(&b, 0, true);
-                pass(&b, 10 * USEC_PER_MSEC);
-        }
-        assert_in_range(calls.start - 3, 10, 13);
-
-        /* After some peace the next one is at once again. */
-        for (int i = 0; i < 400; i++) {
-                pass(&b, 10 * USEC_PER_MSEC);
-                if (instance(&b, 0)->run)
-                        finish(&b, 0, true);
-        }
-        calls.start = calls.stop = 0;
-        check_trigger(b.engine->checks[0]);
-        settle(&b);
-        assert_int_equal(calls.start, 1);
-        bench_done(&b);
-}
-
-/* Ten deaths and recoveries in a row, each of them seen at once. */
-static void test_trigger_after_recovery(void **state _unused_) {
-        uint64_t serial;
-        Bench b;
-
-        bench_new(&b);
-        take_config(&b, make_config(&fake_driver, one, 1));
-        finish(&b, 0, true);
-        for (unsigned i = 1; i <= 10; i++) {
-                check_trigger(b.engine->checks[0]);
-                settle(&b);
-                assert_int_equal(calls.start, 2 * i);
-                finish(&b, 0, false);
-                pass(&b, USEC_PER_MSEC);
-                engine_run(b.engine, 0, &serial);
-                settle(&b);
-                finish(&b, 0, true);
-        }
-        bench_done(&b);
-}
-
 static void test_no_burst_after_stall(void **state _unused_) {
         Bench b;
 
@@ -465,8 +402,6 @@ int main(void) {
                 cmocka_unit_test(test_deadline),
                 cmocka_unit_test(test_retry_interval),
                 cmocka_unit_test(test_concurrency),
-                cmocka_unit_test(test_trigger),
-                cmocka_unit_test(test_trigger_after_recovery),
                 cmocka_unit_test(test_no_burst_after_stall),
                 cmocka_unit_test(test_stall_voids_failures),
                 cmocka_unit_test(test_reload),

@@ -106,20 +106,21 @@ static void remember(RefCheck *c, char letter) {
         c->history[c->n++] = letter;
 }
 
-static void take_result(RefCheck *c, Outcome outcome, Time now) {
+static void take_result(RefCheck *c, const Result *result, Time now) {
         static const char letters[] = "pwfe";
         char state = reference_own_measured(c);
 
         c->had_result = true;
         if (c->is_waiting)
                 return;
-        if (outcome == OUTCOME_ERROR) {
+        if (result->outcome == OUTCOME_ERROR) {
                 if (state == 'P' || state == '?')
                         remember(c, 'e');
                 return;
         }
         c->fresh_boottime = now.boottime;
-        remember(c, letters[outcome]);
+        c->pause_usec = MIN(result->retry_after_usec, USEC_PER_HOUR);
+        remember(c, letters[result->outcome]);
         state = reference_own_measured(c);
         if (state == 'H' || state == 'D')
                 c->was_good = true;
@@ -127,7 +128,7 @@ static void take_result(RefCheck *c, Outcome outcome, Time now) {
 
 static void check_expire(RefCheck *c, Time now) {
         if (c->fresh_boottime > 0 &&
-            now.boottime >= usec_add(c->fresh_boottime, c->config->max_age_usec))
+            now.boottime >= usec_add(c->fresh_boottime, c->config->max_age_usec + c->pause_usec))
                 reference_cut(c, '?');
         if (c->override.is_active && now.boottime >= c->override.until_boottime)
                 c->override = (Override){};
@@ -286,7 +287,7 @@ void reference_apply(Reference *r, const Event *e, Time now) {
         reference_derive(r, NULL);
         switch (e->type) {
         case EVENT_RESULT:
-                take_result(r->checks + e->check, e->result->outcome, now);
+                take_result(r->checks + e->check, e->result, now);
                 break;
         case EVENT_UNIT:
                 take_unit(r, e, now);

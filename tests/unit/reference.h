@@ -20,6 +20,7 @@ typedef struct RefCheck {
         bool is_waiting;       /* After= */
         bool is_combined_dead; /* of a combined check */
         usec_t fresh_boottime; /* 0: no real result */
+        usec_t pause_usec;     /* that came with it */
         Override override;
 } RefCheck;
 

@@ -106,7 +106,7 @@ static void verify_check(const Simulation *sim, const CheckState *c) {
         /* Green never goes stale. */
         if (health_is_good(c->measured) && !check_config_is_combined(c->config)) {
                 MUST(sim, c->fresh_boottime > 0);
-                MUST(sim, now < c->fresh_boottime + c->config->max_age_usec);
+                MUST(sim, now < c->fresh_boottime + c->config->max_age_usec + c->pause_usec);
         }
         if (!c->override.is_active)
                 MUST(sim, c->state == shown);

@@ -242,6 +242,28 @@ static void test_stale_boundary(void **state _unused_) {
         assert_int_equal(check_state_expires(s->checks[0]), USEC_INFINITY);
 }
 
+/* What comes with the wish for a pause keeps so much longer, but not for ever. */
+static void test_pause(void **state _unused_) {
+        static const struct {
+                usec_t retry_after, kept;
+        } table[] = { { 0, 0 }, { 90 * SEC, 90 * SEC }, { USEC_INFINITY, 3600 * SEC } };
+        _cleanup_(state_freep) State *s = make_check(&(FixtureCheck){ "llm" });
+        usec_t at = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Result r = fixture_result(OUTCOME_WARN);
+                usec_t end = fixture_time(at + 31 * SEC + table[i].kept).boottime;
+
+                r.retry_after_usec = table[i].retry_after;
+                state_apply(s, &(Event){ .type = EVENT_RESULT, .result = &r }, fixture_time(at));
+                assert_int_equal(check_state_expires(s->checks[0]), end);
+                fixture_apply_tick(s, fixture_time(at + 31 * SEC + table[i].kept - 1));
+                assert_int_equal(s->checks[0]->state, HEALTH_DEGRADED);
+                fixture_apply_tick(s, fixture_time(at += 31 * SEC + table[i].kept));
+                assert_int_equal(s->checks[0]->state, HEALTH_UNKNOWN);
+        }
+}
+
 /* A result after a long sleep does not make the old streak fresh: it comes after the tick that
  * nobody made, whichever check it belongs to. */
 static void test_late_result(void **state _unused_) {
@@ -340,7 +362,7 @@ int main(void) {
                 cmocka_unit_test(test_reasons),     cmocka_unit_test(test_first_failure),
                 cmocka_unit_test(test_counters),    cmocka_unit_test(test_stale_boundary),
                 cmocka_unit_test(test_late_result), cmocka_unit_test(test_undecided),
-                cmocka_unit_test(test_override),
+                cmocka_unit_test(test_override),    cmocka_unit_test(test_pause),
         };
 
         return cmocka_run_group_tests_name("state", tests, NULL, NULL);

@@ -259,7 +259,7 @@ static void finish_runs(World *w) {
                 r = fixture_result(random_outcome(w, i));
                 if (outcome_is_success(r.outcome))
                         r.latency_usec = w->now.monotonic - w->runs[i].began;
-                else if (chance(w, 5))
+                if (chance(w, 5))
                         r.retry_after_usec = world_random(w, 2 * w->scale_usec);
                 apply(w, &(Event){ .type = EVENT_RESULT, .check = i, .result = &r });
                 schedule_again(w, i, r.retry_after_usec);
