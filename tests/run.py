@@ -22,6 +22,8 @@ SOURCE = pathlib.Path(__file__).resolve().parents[1]
 BUILD = SOURCE / "build"
 LOGS = BUILD / "logs"
 JOBS = f"-j{os.cpu_count() or 1}"
+# Most tests wait most of the time. A file is one worker's, so that what it starts is started once.
+PARALLEL = ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "loadfile"]
 STAGE_SECONDS = 20 * 60     # More means that something hangs.
 
 PLACES = ["--prefix=/usr", "--sysconfdir=/etc", "--localstatedir=/var",
@@ -214,7 +216,8 @@ def distcheck(tally):
 STAGES = [
     ("check", "gcc", None, ()),
     ("lint", "gcc", "lint", ()),
-    ("integration", "gcc", "integration", ()),
+    ("integration", "gcc", "integration", ("-m", "not timing")),
+    ("integration-timing", "gcc", "integration", ("-m", "timing")),
     ("system", "gcc", "system", ()),
     ("check-sanitizers", "sanitizers", None, ()),
     ("integration-sanitizers", "sanitizers", "integration", ("-m", "not timing")),
@@ -223,6 +226,8 @@ STAGES = [
     ("distcheck", "gcc", None, ()),
 ]
 BUILD_ONLY = ("clang", "distcheck")
+REPEATS = ("check-sanitizers", "integration-sanitizers", "integration-valgrind", *BUILD_ONLY)
+IN_PARALLEL = ("integration", "integration-sanitizers")
 
 
 def names_of(stage, kind, folder, options):
@@ -263,8 +268,7 @@ class Runner:
     def may_match(self, stage):
         """Without a pattern that names them, the stages that repeat others are left out."""
         name = stage[0]
-        return "-" not in name and name not in BUILD_ONLY or \
-            any(p.startswith(name) for p in self.patterns)
+        return name not in REPEATS or any(p.startswith(name) for p in self.patterns)
 
     def run_stage(self, stage, kind, folder, options):
         if not self.has_build(kind):
@@ -285,6 +289,8 @@ class Runner:
             make_check(self.tally, stage, kind, wanted)
         elif wanted:
             env = {"VITALD_VALGRIND": "1"} if stage.endswith("-valgrind") else {}
+            if stage in IN_PARALLEL:
+                options = (*options, *PARALLEL)
             pytest(self.tally, stage, kind, folder, wanted if self.patterns else [], options, env)
         self.times[stage] = time.monotonic() - before
         say(f"   {self.tally.summary()} so far; {stage} took {self.times[stage]:.0f} s")

@@ -50,7 +50,11 @@ class Client:
                 self._on_signal, None)
         finally:
             self.context.pop_thread_default()
-        if not peer:        # The match is in force once a later call has been answered.
+        # Signals come once a call has been answered: by then the match is in force, or the
+        # private socket has taken us in.
+        if peer:
+            self.call(MANAGER, "org.freedesktop.DBus.Peer", "Ping")
+        else:
             self.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId",
                       destination="org.freedesktop.DBus")
 
