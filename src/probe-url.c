@@ -86,26 +86,40 @@ static int run_once(Config *config) {
         return sd_event_loop(event);
 }
 
-static const CheckScheme *find_scheme(const char *url, const CheckType **ret_type) {
-        CheckTypes types = check_types();
-        size_t n = strcspn(url, ":");
+/* The types from the i-th on that this host has. */
+static const CheckType *next_type(size_t *i) {
+        char why[OPTION_WHY_MAX];
+        const CheckType *type;
+        const char *name;
 
-        for (size_t i = 0; types[i]; i++)
-                for (const CheckScheme *s = types[i]->schemes; s && s->scheme; s++)
+        for (; (name = check_types_name(check_types(), *i)); (*i)++) {
+                type = check_types_find(check_types(), name, why);
+                if (type)
+                        return type;
+        }
+        return NULL;
+}
+
+static const CheckScheme *find_scheme(const char *url, const CheckType **ret_type) {
+        size_t n = strcspn(url, ":");
+        const CheckType *type;
+
+        for (size_t i = 0; (type = next_type(&i)); i++)
+                for (const CheckScheme *s = type->schemes; s && s->scheme; s++)
                         if (strlen(s->scheme) == n && strncmp(s->scheme, url, n) == 0 &&
                             str_starts_with(url + n, "://")) {
-                                *ret_type = types[i];
+                                *ret_type = type;
                                 return s;
                         }
         return NULL;
 }
 
 static void print_schemes(const char *url) {
-        CheckTypes types = check_types();
+        const CheckType *type;
 
         fprintf(stderr, "vitald: no check for %s; known are", url);
-        for (size_t i = 0; types[i]; i++)
-                for (const CheckScheme *s = types[i]->schemes; s && s->scheme; s++)
+        for (size_t i = 0; (type = next_type(&i)); i++)
+                for (const CheckScheme *s = type->schemes; s && s->scheme; s++)
                         fprintf(stderr, " %s://", s->scheme);
         fputc('\n', stderr);
 }

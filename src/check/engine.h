@@ -26,8 +26,8 @@ typedef struct EngineHandler {
         void (*stalled)(void *userdata, usec_t stall_usec);
 } EngineHandler;
 
-/* The table of drivers.def; ends with NULL. */
-CheckTypes check_types(void);
+/* The table of drivers.def. */
+const CheckTypes *check_types(void);
 
 /* No checks yet. event is referenced, handler and userdata are borrowed. */
 int engine_new(sd_event *event, const EngineHandler *handler, void *userdata, Engine **ret);

@@ -46,26 +46,36 @@ static const Section *section_with_type(const CheckSources *sources) {
 }
 
 /* Names the nearest type, or else all. */
-static void check_unknown_type(const CheckLoad *l, CheckTypes types, const char *name) {
-        char why[OPTION_WHY_MAX], shown[OPTION_VALUE_SHOWN_MAX];
-        const char *nearest = NULL;
+static void check_unknown_type(const CheckTypes *types, const char *name,
+                               char why[static OPTION_WHY_MAX]) {
+        char shown[OPTION_VALUE_SHOWN_MAX];
+        const char *known, *nearest = NULL;
         unsigned best = UINT_MAX;
         int used;
 
-        for (size_t i = 0; types[i]; i++)
-                if (typo_distance(name, types[i]->name) < best) {
-                        best = typo_distance(name, types[i]->name);
-                        nearest = types[i]->name;
+        for (size_t i = 0; (known = check_types_name(types, i)); i++)
+                if (typo_distance(name, known) < best) {
+                        best = typo_distance(name, known);
+                        nearest = known;
                 }
         option_show(shown, name);
-        if (nearest)
-                snprintf(why, sizeof(why), "unknown type \"%s\"; did you mean %s?", shown, nearest);
-        else {
-                used = snprintf(why, sizeof(why), "unknown type \"%s\"; known are", shown);
-                for (size_t i = 0; types[i] && used < OPTION_WHY_MAX; i++)
-                        used += snprintf(why + used, sizeof(why) - (size_t) used, "%s %s",
-                                         i == 0 ? "" : ",", types[i]->name);
+        if (nearest) {
+                snprintf(why, OPTION_WHY_MAX, "unknown type \"%s\"; did you mean %s?", shown,
+                         nearest);
+                return;
         }
+        used = snprintf(why, OPTION_WHY_MAX, "unknown type \"%s\"; known are", shown);
+        for (size_t i = 0; (known = check_types_name(types, i)) && used < OPTION_WHY_MAX; i++)
+                used += snprintf(why + used, OPTION_WHY_MAX - (size_t) used, "%s %s",
+                                 i == 0 ? "" : ",", known);
+}
+
+static void check_no_type(const CheckLoad *l, const CheckTypes *types, const char *name) {
+        char why[OPTION_WHY_MAX];
+
+        (void) check_types_find(types, name, why);
+        if (!*why)
+                check_unknown_type(types, name, why);
         section_fault(&l->apply, "Type", why);
 }
 
@@ -300,7 +310,7 @@ static int check_load_all(CheckLoad *l, const CheckSources *sources, Diagnostics
         if (!type_name)
                 section_fault(&l->apply, "Type", "required, but not set");
         else if (!type)
-                check_unknown_type(l, sources->types, type_name);
+                check_no_type(l, sources->types, type_name);
         if (fault_count(d) > n_before)
                 return 0;
         check_derive(l);
@@ -314,11 +324,9 @@ static int check_load_all(CheckLoad *l, const CheckSources *sources, Diagnostics
 
 const CheckType *check_load_type(const CheckSources *sources) {
         const char *name = section_type_name(section_with_type(sources));
+        char why[OPTION_WHY_MAX];
 
-        for (size_t i = 0; name && sources->types[i]; i++)
-                if (str_equal(sources->types[i]->name, name))
-                        return sources->types[i];
-        return NULL;
+        return name ? check_types_find(sources->types, name, why) : NULL;
 }
 
 int check_load(const CheckSources *sources, Diagnostics *d, CheckConfig **ret) {

@@ -15,7 +15,7 @@ typedef struct CheckSources {
         const Section *section;    /* [Check NAME] */
         const SharedCheck *shared; /* borrowed: what From= names; NULL: nothing */
         const Section *defaults;   /* [Defaults], or NULL; its own faults are listed elsewhere */
-        CheckTypes types;
+        const CheckTypes *types;
         CredentialStore *credentials;
 } CheckSources;
 

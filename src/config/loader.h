@@ -18,7 +18,7 @@
 typedef struct ConfigSources {
         const char *root;                  /* in front of the search path; NULL: none */
         const char *credentials_directory; /* NULL: there is none */
-        CheckTypes types;
+        const CheckTypes *types;
         bool is_reload; /* for messages: what only a restart can bring */
 } ConfigSources;
 

@@ -62,6 +62,18 @@ typedef struct CheckType {
                          size_t n, bool is_measured, Result *ret);
 } CheckType;
 
-/* The types that this build knows; ends with NULL. Handed to the loader, so that config/ need not
- * know check/. */
-typedef const CheckType *const *CheckTypes;
+/* The types that this build knows, handed to the loader so that config/ need not know check/. */
+typedef struct CheckTypes {
+        const CheckType *const *built_in; /* ends with NULL */
+        const char *const *modules;       /* names of those that load() brings, ends with NULL */
+
+        /* Lasts as long as the process. NULL with why: what is missing, and the remedy. */
+        const CheckType *(*load)(const char *name, char why[static OPTION_WHY_MAX]);
+} CheckTypes;
+
+/* The names, built-in ones first; NULL behind the last. */
+const char *check_types_name(const CheckTypes *types, size_t i);
+
+/* NULL with why: empty if there is no such name, else why a known type cannot be had. */
+const CheckType *check_types_find(const CheckTypes *types, const char *name,
+                                  char why[static OPTION_WHY_MAX]);

@@ -54,10 +54,11 @@ static const CheckType type = {
         .describe = describe,
 };
 
-static const CheckType *const types[] = { &type, NULL };
+static const CheckType *const built_in[] = { &type, NULL };
+static const CheckTypes types = { .built_in = built_in };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        ConfigSources sources = { .types = types };
+        ConfigSources sources = { .types = &types };
         _cleanup_free_ char *text = strndup((const char *) data, size), *report = NULL;
         Config *c;
 

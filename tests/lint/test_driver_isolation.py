@@ -11,7 +11,7 @@ DRIVERS = "src/check/drivers.def"
 def driver_names():
     """The types in the table, from the files that hold them and from the table itself."""
     files = {path.stem.removeprefix("driver-") for path in tree("driver-*.c", below="src/check")}
-    table = set(re.findall(r"^\s*DRIVER\(\s*(\w+)", read(DRIVERS), re.MULTILINE)) \
+    table = set(re.findall(r"^\s*(?:DRIVER|MODULE)\(\s*(\w+)", read(DRIVERS), re.MULTILINE)) \
         if (SOURCE / DRIVERS).exists() else set()
     return files, table
 

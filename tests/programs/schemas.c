@@ -66,6 +66,21 @@ static void print_schema(const Schema *s) {
                 print_option(&s->options[i]);
 }
 
+static void print_type(const char *name) {
+        char span[TIMESPAN_MAX], why[OPTION_WHY_MAX];
+        const CheckType *type = check_types_find(check_types(), name, why);
+
+        if (!type) {
+                printf("absent\t%s\n", name);
+                return;
+        }
+        printf("type\t%s\t%s\n", name,
+               type->timeout_usec == 0 ? "-" : timespan_format(span, type->timeout_usec));
+        print_schema(&type->schema);
+        for (const CheckScheme *s = type->schemes; s && s->scheme; s++)
+                printf("scheme\t%s\n", s->scheme);
+}
+
 int main(void) {
         static const struct {
                 const char *name;
@@ -76,21 +91,14 @@ int main(void) {
                 { "Daemon", &daemon_schema },
                 { "HTTP", &http_schema },
         };
-        CheckTypes types = check_types();
-        char span[TIMESPAN_MAX];
+        const char *name;
 
         for (size_t i = 0; i < ELEMENTSOF(sections); i++) {
                 printf("section\t%s\n", sections[i].name);
                 print_schema(sections[i].schema);
         }
-        for (size_t i = 0; types[i]; i++) {
-                printf("type\t%s\t%s\n", types[i]->name,
-                       types[i]->timeout_usec == 0 ? "-"
-                                                   : timespan_format(span, types[i]->timeout_usec));
-                print_schema(&types[i]->schema);
-                for (const CheckScheme *s = types[i]->schemes; s && s->scheme; s++)
-                        printf("scheme\t%s\n", s->scheme);
-        }
+        for (size_t i = 0; (name = check_types_name(check_types(), i)); i++)
+                print_type(name);
         for (Reason r = REASON_TIMEOUT; r < REASON_COUNT_; r++)
                 printf("reason\t%s\n", reason_to_string(r));
         return 0;

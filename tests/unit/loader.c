@@ -82,7 +82,14 @@ static const CheckType disk_type = {
         .describe = disk_describe,
 };
 
-const CheckType *const loader_types[] = { &plain_type, &disk_type, NULL };
+static const CheckType *load_none(const char *name, char why[static OPTION_WHY_MAX]) {
+        snprintf(why, OPTION_WHY_MAX, "the check type %s is not installed", name);
+        return NULL;
+}
+
+static const CheckType *const built_in[] = { &plain_type, &disk_type, NULL };
+static const char *const modules[] = { "elsewhere", NULL };
+const CheckTypes loader_types = { built_in, modules, load_none };
 
 /* -- trees ------------------------------------------------------------------------------------- */
 
@@ -145,7 +152,7 @@ Config *tree_load_from(const Tree *t, const char *credentials, bool is_reload) {
         ConfigSources sources = {
                 .root = t->root,
                 .credentials_directory = credentials,
-                .types = loader_types,
+                .types = &loader_types,
                 .is_reload = is_reload,
         };
         Config *c;

@@ -19,7 +19,7 @@ typedef struct PlainSettings {
 } PlainSettings;
 
 /* "plain" and "disk"; there is no "memory", which the built-in service has too. */
-extern const CheckType *const loader_types[];
+extern const CheckTypes loader_types;
 
 /* In place of a text: what else stands under the name. */
 #define LINK_TO_NULL "\001"

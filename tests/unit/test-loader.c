@@ -62,7 +62,7 @@ static void test_service(void **state _unused_) {
         k = check_of(c, "orders", "database");
         assert_string_equal(k->id, "orders/database");
         assert_string_equal(k->public_name, "orders/database");
-        assert_ptr_equal(k->type, loader_types[0]);
+        assert_ptr_equal(k->type, loader_types.built_in[0]);
         assert_int_equal(k->probes, 1 << PROBE_STARTUP | 1 << PROBE_READINESS);
         assert_string_equal(k->target.text, "db:7");
         assert_true(k->target.is_remote);
@@ -304,7 +304,7 @@ static void test_service_of_a_text(void **state _unused_) {
                 { NULL, NULL },
         };
         Tree t = tree_make(files);
-        ConfigSources sources = { .root = t.root, .types = loader_types };
+        ConfigSources sources = { .root = t.root, .types = &loader_types };
         _cleanup_(config_unrefp) Config *good = NULL, *bad = NULL;
 
         assert_int_equal(config_load_text(&sources, "probe", GOOD, &good), 0);
