@@ -116,6 +116,27 @@ static void write_state(Metrics *m, const CheckState *c) {
         }
 }
 
+static void write_failures(Metrics *m, const CheckState *c) {
+        sample_begin_check(m, "");
+        sample_end_count(m, c->failures_in_row);
+}
+
+/* Only where there is one: a person put it there, and it is to be seen as such. */
+static void write_overridden(Metrics *m, const CheckState *c) {
+        if (!c->override.is_active)
+                return;
+        sample_begin_check(m, "");
+        sample_label(m, "state", health_to_string(c->override.state));
+        sample_end_count(m, 1);
+}
+
+static void write_last_result(Metrics *m, const CheckState *c) {
+        if (!c->has_result)
+                return;
+        sample_begin_check(m, "");
+        sample_end_seconds(m, c->last_realtime);
+}
+
 static void write_values(Metrics *m, const CheckState *c) {
         for (size_t i = 0; i < c->last.n_values; i++) {
                 const Value *value = &c->last.values[i];
@@ -173,6 +194,25 @@ static void write_probes(Metrics *m) {
         write_verdict(m, "", &s->host);
         for (size_t i = 0; i < s->config->n_services; i++)
                 write_verdict(m, s->config->services[i].name, &s->services[i].verdict);
+}
+
+/* The host is the one without a service; who and why stand in the journal. */
+static void write_draining(Metrics *m) {
+        const Snapshot *s = m->snapshot;
+
+        sample_begin(m, "");
+        sample_label(m, "service", "");
+        sample_end_count(m, s->drain.is_active);
+        for (size_t i = 0; i < s->config->n_services; i++) {
+                sample_begin(m, "");
+                sample_label(m, "service", s->config->services[i].name);
+                sample_end_count(m, s->services[i].state->drain.is_active);
+        }
+}
+
+static void write_reload(Metrics *m) {
+        sample_begin(m, "");
+        sample_end_count(m, !m->snapshot->reload_error);
 }
 
 static void write_requests(Metrics *m) {
@@ -252,6 +292,12 @@ static const struct Family {
         { "vitald_check_shadow", FAMILY_GAUGE,
           "Whether the check is in shadow and counts for no verdict.",
           .write_check = write_shadow },
+        { "vitald_check_overridden", FAMILY_GAUGE,
+          "1 while somebody has set the check's state by hand.", .write_check = write_overridden },
+        { "vitald_check_consecutive_failures", FAMILY_GAUGE,
+          "How many of the check's latest runs failed in a row.", .write_check = write_failures },
+        { "vitald_check_last_result_timestamp_seconds", FAMILY_GAUGE,
+          "When the check's latest result came.", .write_check = write_last_result },
         { "vitald_check_value", FAMILY_GAUGE, "What the check's latest run measured.",
           .write_check = write_values },
         { "vitald_check_duration_seconds", FAMILY_HISTOGRAM, "How long the check's runs took.",
@@ -263,6 +309,12 @@ static const struct Family {
         { "vitald_probe_ok", FAMILY_GAUGE,
           "Whether the probe's verdict is good; the empty service is the host.",
           .write = write_probes },
+        { "vitald_draining", FAMILY_GAUGE,
+          "Whether readiness is withdrawn on purpose; the empty service is the host.",
+          .write = write_draining },
+        { "vitald_config_last_reload_successful", FAMILY_GAUGE,
+          "Whether the files are those that run; 0: the last reload was refused.",
+          .write = write_reload },
         { "vitald_http_requests", FAMILY_COUNTER, "Requests answered, by status code.",
           .write = write_requests },
         { "vitald_http_connections", FAMILY_GAUGE, "Open HTTP connections.",

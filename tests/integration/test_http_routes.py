@@ -4,6 +4,7 @@
 import json
 import re
 import subprocess
+import time
 
 import jsonschema
 import pytest
@@ -310,8 +311,28 @@ def test_metrics(shop):
     assert 0 <= samples["vitald_loop_lag_seconds"] < 5
     assert any(name.startswith('vitald_build_info{version="') for name in samples)
 
+    assert samples["vitald_config_last_reload_successful"] == 1
+    assert samples['vitald_draining{service="orders"}'] == 0
+    assert samples['vitald_check_consecutive_failures{service="orders",check="app"}'] == 0
+    assert not any(name.startswith("vitald_check_overridden") for name in samples)
+    last = 'vitald_check_last_result_timestamp_seconds{service="orders",check="app"}'
+    assert abs(samples[last] - time.time()) < 60
+
     name = 'vitald_http_requests_total{code="200"}'
     eventually(lambda: shop.metrics()[name] > samples[name])
+
+
+def test_metrics_of_what_people_did(shop):
+    assert shop.vitalctl("drain", "orders", "--reason=work").returncode == 0
+    assert shop.vitalctl("override", "orders/app", "unhealthy").returncode == 0
+    shop.service("orders", "Oops\n")
+    assert shop.vitalctl("reload").returncode == 1
+    samples = shop.metrics()
+    assert samples['vitald_draining{service="orders"}'] == 1
+    assert samples['vitald_draining{service=""}'] == 0
+    assert samples["vitald_config_last_reload_successful"] == 0
+    overridden = 'vitald_check_overridden{service="orders",check="app",state="unhealthy"}'
+    assert samples[overridden] == 1
 
 
 @pytest.mark.parametrize("accept, content_type", [
