@@ -20,6 +20,7 @@ from lib.nginx import Nginx
 from lib.peers import BlackHole, HttpServer
 from lib.postgres import Postgres
 from lib.process import SLOWNESS
+from lib.rabbitmq import RabbitMQ
 from lib.redis import Redis
 from lib.runner import CheckRunner
 from lib.tls import Authority
@@ -103,6 +104,26 @@ def shared_postgres(lasting_postgres):
     lasting_postgres.thaw()
     if lasting_postgres.process.exit_code is not None:
         lasting_postgres.start()
+
+
+@pytest.fixture(scope="session")
+def lasting_rabbitmq():
+    """One for the whole session, as it takes long to start; speaks TLS, too."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="vitald-test-"))
+    authority = Authority(path / "ca")
+    with RabbitMQ(path / "rabbitmq", tls=authority.issue()) as server:
+        server.authority = authority
+        yield server
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def rabbitmq(lasting_rabbitmq):
+    """The same; what a test has stopped or killed runs again for the next one."""
+    lasting_rabbitmq.thaw()
+    if lasting_rabbitmq.process.exit_code is not None:
+        lasting_rabbitmq.start()
+    yield lasting_rabbitmq
 
 
 @pytest.fixture
