@@ -10,18 +10,16 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "base/strbuf.h"
 #include "base/text.h"
 #include "check/driver.h"
-#include "check/postgresql-session.h"
-#include "check/postgresql-settings.h"
+#include "check/postgresql-dial.h"
+#include "check/postgresql-query.h"
 #include "check/postgresql-verdict.h"
 #include "check/resolve-verdict.h"
-#include "check/stream-verdict.h"
 
 typedef enum Phase {
         PHASE_NONE, /* no connection */
-        PHASE_CONNECTING,
+        PHASE_DIALLING,
         PHASE_QUERYING,
         PHASE_IDLE,
 } Phase;
@@ -31,39 +29,36 @@ typedef struct PostgresqlInstance {
         CheckRun *run; /* borrowed; NULL while nothing is expected from the server */
         Phase phase;
         PostgresqlSession session;
+        PostgresqlMemory memory;
         PollHandler on_socket;
-        usec_t renew_usec;      /* CLOCK_MONOTONIC: when the connection is due for renewal */
-        unsigned first_address; /* of the list: moves on when one is silent */
-        bool takes_no_options;  /* a pooler that refuses options= */
+        DialHandler on_dialled;
+        usec_t renew_usec;             /* CLOCK_MONOTONIC: when the connection is due for renewal */
+        bool is_standby;               /* as the server said when it let us in */
+        char *query;                   /* owned: what is sent on this connection */
+        ReplicationMemory replication; /* of replication_server */
+        uint64_t replication_server;   /* a hash */
 } PostgresqlInstance;
 
 typedef struct PostgresqlRun {
-        ResolverQuery *query; /* owned; NULL: none under way */
-        bool is_reused;       /* the connection was held already */
-        bool is_stale;
-        ResolveStatus why_stale;
-        bool has_error;
-        PostgresqlError error; /* the first one of the query */
-        int n_rows;
-        char phase[STREAM_PHASE_MAX];
-        char addresses[RESOLVER_ADDRESSES_MAX * IP_TEXT_MAX]; /* with commas between */
-        size_t n_addresses;
+        PostgresqlDial dial;
+        bool is_reused; /* the connection was held already */
+        PostgresqlAnswer answer;
 } PostgresqlRun;
-
-/* -- the connection ---------------------------------------------------------------------------- */
 
 static void pg_hang_up(PostgresqlInstance *i) {
         session_close(&i->session);
         i->phase = PHASE_NONE;
 }
 
-/* Ends the run; only a connection on which all went well is held on to. */
+/* -- ends of runs ------------------------------------------------------------------------------ */
+
+/* Only a connection on which all went well is held on to. */
 static void pg_finish(PostgresqlInstance *i, Result *result) {
         PostgresqlRun *r = check_run_data(i->run);
         CheckRun *run = TAKE(i->run);
 
-        if (r->is_stale)
-                result_note_stale(result, r->why_stale);
+        if (r->dial.is_stale)
+                result_note_stale(result, r->dial.why_stale);
         if (!outcome_is_success(result->outcome))
                 pg_hang_up(i);
         check_run_finish(run, result);
@@ -72,21 +67,26 @@ static void pg_finish(PostgresqlInstance *i, Result *result) {
 static void pg_finish_errno(PostgresqlInstance *i, int error) {
         Result result;
 
-        result_errno(&result, error, "Cannot connect");
+        result_errno(&result, error, "Cannot ask");
         pg_finish(i, &result);
 }
 
 static void pg_finish_lost(PostgresqlInstance *i) {
-        const PostgresqlSettings *s = check_settings(i->check);
+        ConninfoServer server = {};
         PostgresqlLoss loss = {
-                .server = &s->server,
+                .server = &server.address,
                 .message = PQerrorMessage(i->session.conn),
                 .is_reset = i->session.is_reset,
                 .received_bytes = i->session.received_bytes,
         };
         Result result;
+        int error;
 
-        postgresql_judge_loss(&loss, &result);
+        error = postgresql_settings_server(check_settings(i->check), i->memory.server, &server);
+        if (error < 0)
+                result_errno(&result, error, "Connection lost");
+        else
+                postgresql_judge_loss(&loss, &result);
         pg_finish(i, &result);
 }
 
@@ -97,132 +97,58 @@ static void pg_finish_too_long(PostgresqlInstance *i) {
         pg_finish(i, &result);
 }
 
-static int pg_poll(PostgresqlInstance *i, uint32_t events) {
-        int fd = PQsocket(i->session.conn);
+/* -- connections ------------------------------------------------------------------------------- */
 
-        if (fd < 0)
-                return -EBADF;
-        return poll_watch_add(&i->session.watch, engine_poll_set(check_engine(i->check)), fd,
-                              events, i->on_socket, i);
-}
-
-static int pg_make(PostgresqlInstance *i) {
+static void pg_dial(PostgresqlInstance *i) {
         PostgresqlRun *r = check_run_data(i->run);
-        const CheckConfig *config = check_config(i->check);
-        PostgresqlParams params;
-        int error;
 
-        error = postgresql_params_make(check_settings(i->check), r->addresses, r->n_addresses,
-                                       i->takes_no_options ? 0 : config->timeout_usec, &params);
-        if (error < 0)
-                return error;
-        error = session_open(&i->session, &params);
-        postgresql_params_done(&params);
-        if (error < 0)
-                return error;
-        i->phase = PHASE_CONNECTING;
-        i->renew_usec = usec_add(clock_usec(CLOCK_MONOTONIC), config->connection_max_age_usec);
-        return 0;
+        i->phase = PHASE_DIALLING;
+        dial_begin(&r->dial, i->run, &i->session, &i->memory, i->on_dialled, i);
 }
-
-/* A pooler may take no options=; without them the server ends no query by itself. */
-static bool pg_wants_no_options(const PostgresqlInstance *i) {
-        PostgresqlError error;
-
-        return !i->takes_no_options &&
-               postgresql_error_find(&error, PQerrorMessage(i->session.conn)) &&
-               strstr(error.text, "unsupported startup parameter");
-}
-
-static void pg_connect(PostgresqlInstance *i) {
-        const PostgresqlSettings *s = check_settings(i->check);
-        PostgresqlRun *r = check_run_data(i->run);
-        int error;
-
-        check_run_set_phase(i->run, stream_phase_text(r->phase, &s->server, STREAM_CONNECTING));
-        error = pg_make(i);
-        if (error >= 0 && PQstatus(i->session.conn) == CONNECTION_BAD) {
-                pg_finish_lost(i);
-                return;
-        }
-        /* libpq: begin as if PQconnectPoll() had said "writing". */
-        if (error >= 0)
-                error = pg_poll(i, EPOLLOUT);
-        if (error < 0)
-                pg_finish_errno(i, error);
-}
-
-/* -- addresses --------------------------------------------------------------------------------- */
-
-/* libpq tries them in turn, and stays with a silent one until the deadline: the run after that
- * begins with the next. */
-static void run_set_addresses(PostgresqlRun *r, const ResolverAnswer *answer, unsigned first) {
-        char ip[IP_TEXT_MAX];
-        size_t length = 0;
-
-        r->n_addresses = answer->n_addresses;
-        for (size_t n = 0; n < answer->n_addresses; n++) {
-                const IpAddress *a = &answer->addresses[(first + n) % answer->n_addresses];
-
-                length += (size_t) snprintf(r->addresses + length, sizeof(r->addresses) - length,
-                                            "%s%s", n > 0 ? "," : "", ip_format(ip, a));
-        }
-}
-
-static void on_resolved(void *userdata, const ResolverAnswer *answer) {
-        PostgresqlInstance *i = userdata;
-        PostgresqlRun *r = check_run_data(i->run);
-        const PostgresqlSettings *s = check_settings(i->check);
-        Result result;
-
-        r->query = NULL;
-        if (answer->n_addresses == 0) {
-                result_resolve(&result, s->server.name, answer->status);
-                pg_finish(i, &result);
-                return;
-        }
-        r->is_stale = answer->is_stale;
-        r->why_stale = answer->status;
-        run_set_addresses(r, answer, i->first_address);
-        pg_connect(i);
-}
-
-static int pg_dial(PostgresqlInstance *i) {
-        PostgresqlRun *r = check_run_data(i->run);
-        const PostgresqlSettings *s = check_settings(i->check);
-        Engine *engine = check_engine(i->check);
-
-        if (s->server.kind != ADDRESS_NAME) {
-                pg_connect(i);
-                return 0;
-        }
-        check_run_set_phase(i->run, stream_phase_text(r->phase, &s->server, STREAM_RESOLVING));
-        return resolver_query(engine_resolver(engine), s->server.name, on_resolved, i, &r->query);
-}
-
-/* -- the query --------------------------------------------------------------------------------- */
 
 /* A held connection that fails is no failure of the server yet. */
 static void pg_lost(PostgresqlInstance *i) {
         PostgresqlRun *r = check_run_data(i->run);
         Result result;
-        int error;
 
         if (r->is_reused) {
                 pg_hang_up(i);
-                r->is_reused = r->has_error = false;
-                error = pg_dial(i);
-                if (error < 0)
-                        pg_finish_errno(i, error);
-        } else if (r->has_error) {
-                postgresql_judge_error(&r->error, &result);
+                r->is_reused = false;
+                r->answer = (PostgresqlAnswer){};
+                pg_dial(i);
+        } else if (r->answer.has_error) {
+                postgresql_judge_error(&r->answer.error, &result);
                 pg_finish(i, &result);
         } else
                 pg_finish_lost(i);
 }
 
+/* Servers before PostgreSQL 14 do not say. */
+static bool pg_is_standby(const PostgresqlInstance *i) {
+        const char *word = PQparameterStatus(i->session.conn, "in_hot_standby");
+
+        return word && str_equal(word, "on");
+}
+
+/* What is known of one replica says nothing of another. */
+static void pg_note_server(PostgresqlInstance *i) {
+        const char *const parts[] = { PQhost(i->session.conn), PQhostaddr(i->session.conn),
+                                      PQport(i->session.conn) };
+        uint64_t server = HASH_INIT;
+
+        for (size_t n = 0; n < ELEMENTSOF(parts); n++)
+                if (parts[n])
+                        server = hash_bytes(server, parts[n], strlen(parts[n]) + 1);
+        if (server != i->replication_server)
+                i->replication = (ReplicationMemory){};
+        i->replication_server = server;
+}
+
+/* -- the query --------------------------------------------------------------------------------- */
+
 /* left: what session_send() or session_flush() says. */
 static void pg_sent(PostgresqlInstance *i, int left) {
+        uint32_t events = EPOLLIN | EPOLLRDHUP | (left > 0 ? (uint32_t) EPOLLOUT : 0);
         int error;
 
         if (session_is_flooded(&i->session)) {
@@ -233,41 +159,91 @@ static void pg_sent(PostgresqlInstance *i, int left) {
                 pg_lost(i);
                 return;
         }
-        error = poll_watch_change(&i->session.watch,
-                                  EPOLLIN | EPOLLRDHUP | (left > 0 ? (uint32_t) EPOLLOUT : 0));
+        error = poll_watch_change(&i->session.watch, events);
         if (error < 0)
                 pg_finish_errno(i, error);
 }
 
 static void pg_query(PostgresqlInstance *i) {
-        const PostgresqlSettings *s = check_settings(i->check);
-
         i->phase = PHASE_QUERYING;
         i->session.received_bytes = 0;
         check_run_set_phase(i->run, "waiting for the query's result");
-        pg_sent(i, session_send(&i->session, s->query));
+        pg_sent(i, session_send(&i->session, i->query));
+}
+
+/* Text that depends on what the server takes. */
+static int pg_make_query(PostgresqlInstance *i) {
+        const CheckConfig *config = check_config(i->check);
+        char *query;
+        int r;
+
+        r = postgresql_query_make(check_settings(i->check),
+                                  i->memory.takes_no_options ? config->timeout_usec : 0, &query);
+        if (r < 0)
+                return r;
+        free(i->query);
+        i->query = query;
+        return 0;
+}
+
+static void on_dialled(void *userdata, const Result *failure) {
+        PostgresqlInstance *i = userdata;
+        const CheckConfig *config = check_config(i->check);
+        Result result;
+        int error;
+
+        if (failure) {
+                result = *failure;
+                pg_finish(i, &result);
+                return;
+        }
+        i->renew_usec = usec_add(clock_usec(CLOCK_MONOTONIC), config->connection_max_age_usec);
+        i->is_standby = pg_is_standby(i);
+        pg_note_server(i);
+        error = pg_make_query(i);
+        if (error >= 0)
+                error = session_watch(&i->session, engine_poll_set(check_engine(i->check)), EPOLLIN,
+                                      i->on_socket, i);
+        if (error < 0)
+                pg_finish_errno(i, error);
+        else
+                pg_query(i);
+}
+
+/* "PostgreSQL 15.4", and which of several it is. */
+static void pg_name_server(PostgresqlInstance *i, char *buf, size_t size) {
+        const PostgresqlSettings *s = check_settings(i->check);
+        const char *version = PQparameterStatus(i->session.conn, "server_version");
+        char address[ADDRESS_TEXT_MAX];
+        ConninfoServer server;
+
+        if (s->n_servers > 1 && postgresql_settings_server(s, i->memory.server, &server) >= 0)
+                snprintf(buf, size, "PostgreSQL %s at %s", version ? version : "",
+                         address_format(address, &server.address));
+        else
+                snprintf(buf, size, "PostgreSQL %s", version ? version : "");
 }
 
 static void pg_query_done(PostgresqlInstance *i) {
         PostgresqlRun *r = check_run_data(i->run);
-        const char *version = PQparameterStatus(i->session.conn, "server_version");
+        ReplicationLag lag = {};
+        char server[RESULT_MESSAGE_MAX];
         Result result;
 
-        if (i->session.is_ended || PQstatus(i->session.conn) != CONNECTION_OK) {
+        /* A server that has changed sides may be no longer the one that is asked for. */
+        if (i->session.is_ended || PQstatus(i->session.conn) != CONNECTION_OK ||
+            (r->is_reused && i->is_standby != pg_is_standby(i))) {
                 pg_lost(i);
                 return;
         }
         i->phase = PHASE_IDLE;
         i->session.received_bytes = 0;
-        if (r->has_error)
-                postgresql_judge_error(&r->error, &result);
-        else {
-                result_pass(&result, "PostgreSQL %s", version ? version : "");
-                result_add_value(&result, "rows", r->n_rows, "");
-        }
-        /* Held, it would hold the transaction's locks. */
-        if (PQtransactionStatus(i->session.conn) != PQTRANS_IDLE)
-                pg_hang_up(i);
+        if (r->answer.has_state)
+                lag = replication_measure(&i->replication, &r->answer.state,
+                                          clock_usec(CLOCK_MONOTONIC));
+        pg_name_server(i, server, sizeof(server));
+        answer_judge(&r->answer, check_config(i->check), check_settings(i->check), server, &lag,
+                     &result);
         pg_finish(i, &result);
 }
 
@@ -284,16 +260,13 @@ static bool pg_take_result(PostgresqlInstance *i, const PGresult *pg_result) {
                 return false;
         }
         if (status == PGRES_TUPLES_OK)
-                r->n_rows = PQntuples(pg_result);
+                answer_take_rows(&r->answer, check_settings(i->check), pg_result);
         if (status != PGRES_FATAL_ERROR && status != PGRES_BAD_RESPONSE)
                 return true;
         /* Without a code it is libpq that complains: the connection is lost. */
         i->session.is_ended |= !severity || !str_equal(severity, "ERROR");
-        if (!r->has_error && severity) {
-                r->has_error = true;
-                postgresql_error_set(&r->error, PQresultErrorField(pg_result, PG_DIAG_SQLSTATE),
-                                     PQresultErrorField(pg_result, PG_DIAG_MESSAGE_PRIMARY));
-        }
+        if (severity)
+                answer_take_error(&r->answer, pg_result);
         return true;
 }
 
@@ -314,45 +287,6 @@ static void pg_take_results(PostgresqlInstance *i) {
 }
 
 /* -- events ------------------------------------------------------------------------------------ */
-
-static void run_set_connect_phase(CheckRun *run, ConnStatusType status) {
-        if (status == CONNECTION_SSL_STARTUP)
-                check_run_set_phase(run, "negotiating TLS");
-        else if (status == CONNECTION_AWAITING_RESPONSE || status == CONNECTION_AUTH_OK)
-                check_run_set_phase(run, "logging in");
-}
-
-static void pg_connect_failed(PostgresqlInstance *i) {
-        if (!pg_wants_no_options(i)) {
-                pg_finish_lost(i);
-                return;
-        }
-        i->takes_no_options = true;
-        pg_hang_up(i);
-        pg_connect(i);
-}
-
-static void on_connecting(PostgresqlInstance *i) {
-        PostgresPollingStatusType status = session_connect(&i->session);
-        int error;
-
-        if (session_is_flooded(&i->session)) {
-                pg_finish_too_long(i);
-                return;
-        }
-        if (status == PGRES_POLLING_FAILED || status == PGRES_POLLING_ACTIVE) {
-                pg_connect_failed(i);
-                return;
-        }
-        run_set_connect_phase(i->run, PQstatus(i->session.conn));
-        error = pg_poll(i, status == PGRES_POLLING_WRITING ? EPOLLOUT : EPOLLIN);
-        if (error < 0)
-                pg_finish_errno(i, error);
-        else if (status == PGRES_POLLING_OK && PQsetnonblocking(i->session.conn, 1) == 0)
-                pg_query(i);
-        else if (status == PGRES_POLLING_OK)
-                pg_finish_lost(i);
-}
 
 static void on_querying(PostgresqlInstance *i, uint32_t revents) {
         bool is_there = session_take_in(&i->session);
@@ -386,9 +320,7 @@ static void on_socket(void *userdata, uint32_t revents) {
                 i->session.is_reset = true;
         switch (i->phase) {
         case PHASE_NONE:
-                break;
-        case PHASE_CONNECTING:
-                on_connecting(i);
+        case PHASE_DIALLING:
                 break;
         case PHASE_QUERYING:
                 on_querying(i, revents);
@@ -411,11 +343,15 @@ static int postgresql_open(Check *check) {
 
         i->check = check;
         i->on_socket = on_socket;
+        i->on_dialled = on_dialled;
         return 0;
 }
 
 static void postgresql_close(Check *check) {
-        pg_hang_up(check_instance(check));
+        PostgresqlInstance *i = check_instance(check);
+
+        pg_hang_up(i);
+        free(i->query);
 }
 
 static int postgresql_start(CheckRun *run) {
@@ -425,10 +361,11 @@ static int postgresql_start(CheckRun *run) {
         i->run = run;
         if (i->session.conn && clock_usec(CLOCK_MONOTONIC) >= i->renew_usec)
                 pg_hang_up(i);
-        if (!i->session.conn)
-                return pg_dial(i);
-        r->is_reused = true;
-        pg_query(i);
+        if (i->session.conn) {
+                r->is_reused = true;
+                pg_query(i);
+        } else
+                pg_dial(i);
         return 0;
 }
 
@@ -437,20 +374,48 @@ static void postgresql_stop(CheckRun *run) {
         PostgresqlInstance *i = check_run_instance(run);
         PostgresqlRun *r = check_run_data(run);
 
-        r->query = resolver_query_free(r->query);
+        dial_end(&r->dial);
         if (i->run != run)
                 return;
         i->run = NULL;
-        if (i->phase == PHASE_CONNECTING && PQstatus(i->session.conn) == CONNECTION_STARTED)
-                i->first_address++;
         pg_hang_up(i);
 }
 
 static const Option postgresql_options[] = {
-        { "ConnectionString", &option_string, offsetof(PostgresqlSettings, connection_string),
-          .flags = OPTION_REQUIRED },
-        { "PasswordCredential", &option_credential, offsetof(PostgresqlSettings, password) },
-        { "Query", &option_string, offsetof(PostgresqlSettings, query), "SELECT 1" },
+        {
+                .key = "ConnectionString",
+                .type = &option_string,
+                .offset = offsetof(PostgresqlSettings, connection_string),
+                .flags = OPTION_REQUIRED,
+        },
+        {
+                .key = "PasswordCredential",
+                .type = &option_credential,
+                .offset = offsetof(PostgresqlSettings, password),
+        },
+        {
+                .key = "Query",
+                .type = &option_string,
+                .offset = offsetof(PostgresqlSettings, query),
+                .fallback = POSTGRESQL_QUERY,
+        },
+        {
+                .key = "ExpectValue",
+                .type = &option_string,
+                .offset = offsetof(PostgresqlSettings, expected),
+        },
+        {
+                .key = "Writable",
+                .type = &option_bool,
+                .offset = offsetof(PostgresqlSettings, must_be_writable),
+                .fallback = "no",
+        },
+        {
+                .key = "Replication",
+                .type = &option_bool,
+                .offset = offsetof(PostgresqlSettings, wants_replication),
+                .fallback = "no",
+        },
 };
 
 static const CheckScheme postgresql_schemes[] = {

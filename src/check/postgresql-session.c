@@ -53,6 +53,16 @@ PostgresPollingStatusType session_connect(PostgresqlSession *s) {
         return status;
 }
 
+int session_watch(PostgresqlSession *s, PollSet *set, uint32_t events, PollHandler handler,
+                  void *userdata) {
+        int fd = PQsocket(s->conn);
+
+        if (fd < 0)
+                return -EBADF;
+        poll_watch_drop(&s->watch);
+        return poll_watch_add(&s->watch, set, fd, events, handler, userdata);
+}
+
 int session_flush(PostgresqlSession *s) {
         int r;
 

@@ -6,7 +6,7 @@
 
 #include <libpq-fe.h>
 
-#include "check/postgresql-settings.h"
+#include "check/postgresql-params.h"
 #include "io/poll-set.h"
 
 /* Bytes that a server may send during a log-in, for one query, or between two runs, because libpq
@@ -28,8 +28,12 @@ int session_open(PostgresqlSession *s, const PostgresqlParams *params);
 /* Says good-bye to the server if it is in a state to listen. */
 void session_close(PostgresqlSession *s);
 
-/* Goes on connecting. libpq may use another socket from then on: poll_watch_add() anew. */
+/* Goes on connecting. libpq may use another socket from then on: session_watch() anew. */
 PostgresPollingStatusType session_connect(PostgresqlSession *s);
+
+/* Watches the present socket, instead of what was watched before. Negative errno. */
+int session_watch(PostgresqlSession *s, PollSet *set, uint32_t events, PollHandler handler,
+                  void *userdata);
 
 /* Sends a query, or what is left of it; 0 when all is sent, 1 when some is left, negative when the
  * connection is lost. */

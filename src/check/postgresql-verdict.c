@@ -67,6 +67,10 @@ bool postgresql_error_find(PostgresqlError *e, const char *message) {
         return true;
 }
 
+bool postgresql_error_is_passing(const PostgresqlError *e) {
+        return str_equal(e->sqlstate, "57P03");
+}
+
 void postgresql_judge_error(const PostgresqlError *e, Result *ret) {
         for (size_t i = 0; i < ELEMENTSOF(states); i++)
                 if (str_starts_with(e->sqlstate, states[i].sqlstate) &&

@@ -20,6 +20,9 @@ void postgresql_error_set(PostgresqlError *e, const char *sqlstate, const char *
  * verbose then (PQERRORS_VERBOSE), since it tells the code nowhere else. */
 bool postgresql_error_find(PostgresqlError *e, const char *message);
 
+/* Whether it is about the server at present, so that another one may do better. */
+bool postgresql_error_is_passing(const PostgresqlError *e);
+
 /* A fail by SQLSTATE. */
 void postgresql_judge_error(const PostgresqlError *e, Result *ret);
 

@@ -66,6 +66,7 @@ class Postgres(Server):
         self._run(program("initdb"), "-D", self.data, "-U", "postgres", "--no-sync",
                   "--encoding=UTF8", "--locale=C.UTF-8", "--auth=trust")
         (self.data / "pg_hba.conf").write_text("local all all trust\n"
+                                               "local replication all trust\n"
                                                "host all postgres all trust\n"
                                                "host all all all scram-sha-256\n")
 
@@ -86,8 +87,11 @@ class Postgres(Server):
                                cwd=self.directory)
         eventually(self._answers, within=20, what=f"postgres on {self.port}")
         if fresh:
-            self.sql("CREATE DATABASE orders", database="postgres")
-            self.sql("CREATE ROLE health LOGIN PASSWORD 'secret'")
+            self._fill()
+
+    def _fill(self):
+        self.sql("CREATE DATABASE orders", database="postgres")
+        self.sql("CREATE ROLE health LOGIN PASSWORD 'secret'")
 
     def _own_copy(self, path):
         """A private key must belong to the server's user."""
@@ -116,3 +120,27 @@ class Postgres(Server):
             self.thaw()
             self.process.signal(FAST_SHUTDOWN)
             self.process.stop()
+
+
+class Replica(Postgres):
+    """A streaming replica of a running Postgres; it tries soon again to reach a primary it lost."""
+
+    def __init__(self, directory, primary, options=()):
+        super().__init__(directory, options=["wal_retrieve_retry_interval=100ms", *options])
+        self.primary = primary
+
+    def _create(self):
+        self._run(program("pg_basebackup"), "-h", self.primary.directory, "-p", self.primary.port,
+                  "-U", "postgres", "-D", self.data, "--write-recovery-conf", "--no-sync",
+                  "--checkpoint=fast")
+
+    def _fill(self):
+        """All there is comes from the primary."""
+
+    def promote(self):
+        self.sql("SELECT pg_promote(true, 60)")
+
+    def has_all(self):
+        """Whether all has been replayed that the primary has written."""
+        position = self.primary.sql("SELECT pg_current_wal_lsn()")
+        return self.sql(f"SELECT pg_last_wal_replay_lsn() >= '{position}'") == "t"
