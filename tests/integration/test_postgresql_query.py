@@ -123,8 +123,8 @@ def test_limits(vitald, shared_postgres):
 
 @pytest.fixture
 def table(shared_postgres):
-    shared_postgres.sql("CREATE TABLE IF NOT EXISTS t (n int); TRUNCATE t; INSERT INTO t VALUES (1);"
-                        "CREATE SEQUENCE IF NOT EXISTS s")
+    shared_postgres.sql("CREATE TABLE IF NOT EXISTS t (n int); CREATE SEQUENCE IF NOT EXISTS s;"
+                        "TRUNCATE t; INSERT INTO t VALUES (1)")
     yield shared_postgres
     assert shared_postgres.sql("SELECT count(*) FROM t") == "1"
     assert shared_postgres.sql("SELECT last_value, is_called FROM s") == "1|f"
