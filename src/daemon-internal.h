@@ -10,6 +10,7 @@
 #include "listen.h"
 #include "loop-lag.h"
 #include "model/control.h"
+#include "output/agent.h"
 #include "output/bus.h"
 #include "output/http-routes.h"
 #include "output/http-server.h"
@@ -28,6 +29,7 @@ typedef struct Daemon {
         Watchdog *watchdog;           /* owned */
         HttpRoutes *routes;           /* owned */
         HttpServer *http;             /* owned */
+        Agent *agent;                 /* owned */
         Bus *bus;                     /* owned */
         char **listening;             /* owned: texts of the HTTP listeners */
         LoopLag lag;

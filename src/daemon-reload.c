@@ -45,7 +45,8 @@ static int daemon_refuse_reload(Daemon *d, int error, char *text, char **ret_err
 static void log_what_needs_restart(const Daemon *d, const Config *new) {
         const Config *old = d->state->config;
 
-        if (!d->options->listen && !strv_equal(old->http.listen, new->http.listen))
+        if ((!d->options->listen && !strv_equal(old->http.listen, new->http.listen)) ||
+            !strv_equal(old->agent.listen, new->agent.listen))
                 log_notice("Listen= has changed, which needs a restart of vitald");
 }
 

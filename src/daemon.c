@@ -281,24 +281,36 @@ static int daemon_load_first(Daemon *d) {
         return d->state ? 0 : -ENOMEM;
 }
 
-static int daemon_start_http(Daemon *d) {
+static int daemon_listen(Daemon *d, ListenSocket *s) {
+        int r;
+
+        if (s->is_agent)
+                r = agent_listen(d->agent, s->fd, s->service);
+        else {
+                r = strv_append(&d->listening, s->text);
+                if (r >= 0)
+                        r = http_server_listen(d->http, s->fd, s->is_trusted);
+        }
+        if (r >= 0)
+                s->fd = -1;
+        return r;
+}
+
+static int daemon_start_listening(Daemon *d) {
         _cleanup_(listen_sockets_done) ListenSockets l = {};
         char *const *addresses =
                 d->options->listen ? d->options->listen : d->state->config->http.listen;
         int r;
 
-        r = listen_sockets_open(addresses, &l);
+        r = listen_sockets_open(addresses, d->state->config->agent.listen, &l);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < l.n; i++) {
-                r = strv_append(&d->listening, l.items[i].text);
+                r = daemon_listen(d, &l.items[i]);
                 if (r < 0)
-                        return r;
-                r = http_server_listen(d->http, l.items[i].fd, l.items[i].is_trusted);
-                if (r < 0)
-                        return log_errno(LOG_ERR, r, "Cannot serve HTTP on %s", l.items[i].text);
-                l.items[i].fd = -1;
-                log_info("Listening on %s%s", l.items[i].text,
+                        return log_errno(LOG_ERR, r, "Cannot listen on %s", l.items[i].text);
+                log_info("Listening on %s%s%s", l.items[i].text,
+                         l.items[i].is_agent ? " for agent checks" : "",
                          l.are_passed ? " (passed by systemd)" : "");
         }
         return 0;
@@ -322,6 +334,9 @@ static int daemon_make_outputs(Daemon *d) {
                             &d->http);
         if (r < 0)
                 return r;
+        r = agent_new(d->event, d->publisher, &d->agent);
+        if (r < 0)
+                return r;
         return watchdog_new(d->event, d->publisher, d->notify, d->options->runtime_directory,
                             &watchdog_handler, d, &d->watchdog);
 }
@@ -334,7 +349,7 @@ static int daemon_start(Daemon *d) {
                 return log_errno(LOG_ERR, r, "Cannot set up the outputs");
         daemon_configure_outputs(d, d->state->config);
         daemon_publish(d);
-        r = daemon_start_http(d);
+        r = daemon_start_listening(d);
         if (r < 0)
                 return r;
         d->bus_context = (BusContext){
@@ -361,6 +376,7 @@ static void daemon_done(Daemon *d) {
         bus_free(d->bus);
         watchdog_free(d->watchdog);
         http_server_free(d->http);
+        agent_free(d->agent);
         http_routes_free(d->routes);
         engine_free(d->engine);
         notify_free(d->notify);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
@@ -105,13 +106,14 @@ static int open_one(ListenSockets *l, const char *text) {
 }
 
 /* All that are asked for must be had. */
-static int open_all(ListenSockets *l, char *const *addresses) {
+static int open_all(ListenSockets *l, char *const *addresses, bool is_agent) {
         int r;
 
         STRV_FOREACH(i, addresses) {
                 r = open_one(l, *i);
                 if (r < 0)
                         return r;
+                l->items[l->n - 1].is_agent = is_agent;
         }
         return 0;
 }
@@ -160,9 +162,16 @@ static int address_of_socket(int fd, Address *ret) {
         }
 }
 
+/* "agent", "agent-SERVICE". */
+static bool name_is_agent(const char *name) {
+        return str_starts_with(name, LISTEN_NAME_AGENT) &&
+               (name[strlen(LISTEN_NAME_AGENT)] == 0 || name[strlen(LISTEN_NAME_AGENT)] == '-');
+}
+
 static bool name_is_known(const char *name) {
-        return str_equal(name, LISTEN_NAME_HTTP) || str_equal(name, LISTEN_NAME_HTTP_LOCAL) ||
-               str_equal(name, "unknown") || str_starts_with(name, "vitald");
+        return name_is_agent(name) || str_equal(name, LISTEN_NAME_HTTP) ||
+               str_equal(name, LISTEN_NAME_HTTP_LOCAL) || str_equal(name, "unknown") ||
+               str_starts_with(name, "vitald");
 }
 
 /* Takes one passed socket, or closes it and says why. */
@@ -180,8 +189,9 @@ static int take_passed(ListenSockets *l, int passed, const char *name) {
         }
         if (!name_is_known(name)) {
                 log_error("A socket named %s was passed by systemd, which is not known; expected "
-                          "FileDescriptorName=%s or %s",
-                          name, LISTEN_NAME_HTTP, LISTEN_NAME_HTTP_LOCAL);
+                          "FileDescriptorName=%s, %s, %s or %s-SERVICE",
+                          name, LISTEN_NAME_HTTP, LISTEN_NAME_HTTP_LOCAL, LISTEN_NAME_AGENT,
+                          LISTEN_NAME_AGENT);
                 return 0;
         }
         r = address_of_socket(fd, &address);
@@ -190,9 +200,16 @@ static int take_passed(ListenSockets *l, int passed, const char *name) {
                 return 0;
         }
         r = listen_sockets_add(l, fd, &address);
-        if (r >= 0)
-                TAKE_FD(fd);
-        return r;
+        if (r < 0)
+                return r;
+        TAKE_FD(fd);
+        if (name_is_agent(name)) {
+                l->items[l->n - 1].is_agent = true;
+                if (name[strlen(LISTEN_NAME_AGENT)])
+                        snprintf(l->items[l->n - 1].service, sizeof(l->items[0].service), "%s",
+                                 name + strlen(LISTEN_NAME_AGENT "-"));
+        }
+        return 0;
 }
 
 static int take_all_passed(ListenSockets *l) {
@@ -215,15 +232,18 @@ static int take_all_passed(ListenSockets *l) {
         return n;
 }
 
-int listen_sockets_open(char *const *addresses, ListenSockets *ret) {
+int listen_sockets_open(char *const *http, char *const *agent, ListenSockets *ret) {
         _cleanup_(listen_sockets_done) ListenSockets l = {};
         int r;
 
         r = take_all_passed(&l);
         if (r < 0)
                 return r;
-        if (r == 0)
-                r = addresses && *addresses ? open_all(&l, addresses) : open_defaults(&l);
+        if (r == 0) {
+                r = http && *http ? open_all(&l, http, false) : open_defaults(&l);
+                if (r >= 0)
+                        r = open_all(&l, agent, true);
+        }
         if (r < 0)
                 return r;
         *ret = l;

@@ -131,7 +131,7 @@ static int loader_section(Loader *l, const Section *s, const Schema *schema, voi
 /* -- vitald.conf ------------------------------------------------------------------------------- */
 
 static int loader_main_sections(Loader *l, const Document *d) {
-        static const char *const known[] = { "Daemon", "HTTP", "Defaults", NULL };
+        static const char *const known[] = { "Daemon", "HTTP", "Agent", "Defaults", NULL };
         _cleanup_(check_config_unrefp) CheckConfig *scratch = check_config_new();
         const struct {
                 const Schema *schema;
@@ -140,6 +140,7 @@ static int loader_main_sections(Loader *l, const Document *d) {
         } targets[] = {
                 { &daemon_schema, &l->config->daemon, false },
                 { &http_schema, &l->config->http, false },
+                { &agent_schema, &l->config->agent, false },
                 { &check_schema, scratch, true },
         };
         int r;

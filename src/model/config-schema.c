@@ -284,6 +284,12 @@ static const Option daemon_options[] = {
           FIELD(DaemonConfig, max_concurrent_checks), .fallback = "128", .min = 1, .max = 10000 },
 };
 
+static const Option agent_options[] = {
+        { .key = "Listen", .type = &option_listen, FIELD(AgentConfig, listen) },
+        { .key = "DegradedWeight", .type = &option_unsigned, FIELD(AgentConfig, degraded_weight),
+          .fallback = "100", .min = 0, .max = 100 },
+};
+
 static const Option http_options[] = {
         { .key = "Listen", .type = &option_listen, FIELD(HttpConfig, listen) },
         { .key = "Layout", .type = &option_word, FIELD(HttpConfig, layout),
@@ -310,3 +316,4 @@ const Schema check_schema = SCHEMA(check_options);
 const Schema service_schema = SCHEMA(service_options);
 const Schema daemon_schema = SCHEMA(daemon_options);
 const Schema http_schema = SCHEMA(http_options);
+const Schema agent_schema = SCHEMA(agent_options);

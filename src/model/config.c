@@ -52,6 +52,7 @@ static Config *config_free(Config *c) {
         free(c->shares);
         schema_clear(&daemon_schema, &c->daemon);
         schema_clear(&http_schema, &c->http);
+        schema_clear(&agent_schema, &c->agent);
         free(c->defect);
         diagnostics_done(&c->diagnostics);
         free(c);
@@ -104,7 +105,8 @@ Config *config_new(void) {
         if (!c)
                 return NULL;
         c->n_ref = 1;
-        if (schema_init(&daemon_schema, &c->daemon) < 0 || schema_init(&http_schema, &c->http) < 0)
+        if (schema_init(&daemon_schema, &c->daemon) < 0 ||
+            schema_init(&http_schema, &c->http) < 0 || schema_init(&agent_schema, &c->agent) < 0)
                 return config_free(c);
         return c;
 }

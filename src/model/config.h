@@ -167,6 +167,13 @@ typedef struct HttpConfig {
 
 extern const Schema http_schema; /* fields of HttpConfig */
 
+typedef struct AgentConfig {
+        char **listen;            /* owned: as that of HttpConfig */
+        uint64_t degraded_weight; /* percent that HAProxy gives to a ready but degraded server */
+} AgentConfig;
+
+extern const Schema agent_schema; /* fields of AgentConfig */
+
 /* How a check hangs together with others that one run serves. */
 typedef struct CheckShare {
         size_t runs_as; /* whose run it is: the first of them */
@@ -177,6 +184,7 @@ typedef struct Config {
         unsigned n_ref;
         DaemonConfig daemon;
         HttpConfig http;
+        AgentConfig agent;
         ServiceConfig *services; /* owned, sorted by name */
         size_t n_services;
         CheckConfig **checks; /* owned references: service by service, in file order within each. A

@@ -15,7 +15,8 @@ SERVICES, CONF, HTTP = "man/vitald.services.5", "man/vitald.conf.5", "man/vitald
 PLACES = {"Service": (SERVICES, "[SERVICE] SECTION OPTIONS", "[Service]"),
           "Check": (SERVICES, "[CHECK NAME] SECTION OPTIONS", "[Check NAME]"),
           "Daemon": (CONF, "[DAEMON] SECTION OPTIONS", "[Daemon]"),
-          "HTTP": (CONF, "[HTTP] SECTION OPTIONS", "[HTTP]")}
+          "HTTP": (CONF, "[HTTP] SECTION OPTIONS", "[HTTP]"),
+          "Agent": (CONF, "[AGENT] SECTION OPTIONS", "[Agent]")}
 TYPE = {"key": "Type", "kind": "other", "flags": "required", "default": "-", "min": "-", "max": "-",
         "words": "-"}
 

@@ -86,10 +86,9 @@ int main(void) {
                 const char *name;
                 const Schema *schema;
         } sections[] = {
-                { "Service", &service_schema },
-                { "Check", &check_schema },
-                { "Daemon", &daemon_schema },
-                { "HTTP", &http_schema },
+                { "Service", &service_schema }, { "Check", &check_schema },
+                { "Daemon", &daemon_schema },   { "HTTP", &http_schema },
+                { "Agent", &agent_schema },
         };
         const char *name;
 

@@ -112,3 +112,18 @@ def test_stop_of_all_and_start_again(running):
     assert time.monotonic() - before < 10
     assert running.get("/health/live").status == 200
     assert running.show("vitald.socket", "ActiveState") == "active"
+
+
+def test_agent_checks_are_served_once_enabled(running):
+    """And not before: nothing listens on the port as shipped."""
+    def ask():
+        done = running.run(["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/9912 && cat <&3"],
+                           check=False)
+        return done.stdout.strip()
+    assert ask() == ""
+    running.systemctl("enable", "vitald-agent.socket")
+    running.systemctl("restart", "vitald.service")
+    eventually(lambda: ask() == "up ready 100%")
+    running.systemctl("disable", "--now", "vitald-agent.socket")
+    running.systemctl("restart", "vitald.service")
+    assert ask() == ""
