@@ -187,6 +187,11 @@ static const char *const reason_texts[REASON_COUNT_] = {
         [REASON_INTERNAL] = "Internal error",
 };
 
+/* Errors of databases have numbers too, with more digits. */
+static bool is_http_status(const char *detail) {
+        return strlen(detail) == 3 && strspn(detail, "0123456789") == 3;
+}
+
 /* The part that every reader may see: nothing of it comes from a peer's words. */
 static const char *error_without_detail(char buf[static RENDER_TEXT_MAX], const CheckState *c,
                                         Reason reason, const char *detail) {
@@ -195,7 +200,7 @@ static const char *error_without_detail(char buf[static RENDER_TEXT_MAX], const 
         if (reason == REASON_TIMEOUT)
                 snprintf(buf, RENDER_TEXT_MAX, "Timeout after %llums",
                          (unsigned long long) (c->config->timeout_usec / USEC_PER_MSEC));
-        else if (reason == REASON_STATUS && *detail && detail[strspn(detail, "0123456789")] == 0)
+        else if (reason == REASON_STATUS && is_http_status(detail))
                 snprintf(buf, RENDER_TEXT_MAX, "HTTP %s%s%s", detail, *host ? " from " : "", host);
         else if (reason == REASON_NONE)
                 snprintf(buf, RENDER_TEXT_MAX, "%s",

@@ -95,6 +95,8 @@ static const FixtureService shop[] = {
         { OUTCOME_FAIL, 2, 0, REASON_STATUS, "429", "HTTP 429 \"slow down\"" }
 #define LOADING \
         { OUTCOME_FAIL, 2, 0, REASON_STATUS, "loading", "the server says: LOADING" }
+#define SQL_ERROR \
+        { OUTCOME_FAIL, 2, 0, REASON_STATUS, "42601", "syntax error" }
 #define EXPIRED \
         { OUTCOME_FAIL, 2, 0, REASON_TLS, "expired", "certificate of db has expired" }
 #define SLOW \
@@ -154,7 +156,17 @@ static const struct {
           "\"orders/queue\":{\"healthy\":false,\"reason\":\"status/429\","
           "\"error\":\"HTTP 429 \\\"slow down\\\"\"}}}" },
 
-        /* Only a number is an HTTP status. */
+        /* Only a number of three digits is an HTTP status. */
+        { { GOOD, SQL_ERROR, GOOD, GOOD, GOOD },
+          render_ready,
+          false,
+          "{\"status\":\"ready\",\"checks\":{"
+          "\"database\":{\"healthy\":true,\"latency_ms\":3.2},"
+          "\"cache\":{\"healthy\":false,\"reason\":\"status/42601\","
+          "\"error\":\"Bad status: 42601\"},"
+          "\"host/disk\":{\"healthy\":true,\"latency_ms\":3.2},"
+          "\"orders/queue\":{\"healthy\":true,\"latency_ms\":3.2}},"
+          "\"degraded\":[\"cache\"]}" },
         { { GOOD, LOADING, GOOD, GOOD, GOOD },
           render_ready,
           false,
