@@ -99,6 +99,15 @@ static void dial_fail_too_long(PostgresqlDial *d) {
         dial_fail(d, &result, true);
 }
 
+static void dial_fail_overworked(PostgresqlDial *d) {
+        Result result;
+
+        result_fail(&result, REASON_AUTH, "The server wants more than %d rounds of SCRAM",
+                    SESSION_ROUNDS_MAX);
+        result_set_detail(&result, "scram");
+        dial_fail(d, &result, true);
+}
+
 /* -- one connection ---------------------------------------------------------------------------- */
 
 static int dial_watch(PostgresqlDial *d, uint32_t events) {
@@ -279,6 +288,10 @@ static void dial_poll(PostgresqlDial *d) {
 
         if (session_is_flooded(d->session)) {
                 dial_fail_too_long(d);
+                return;
+        }
+        if (d->session->is_overworked) {
+                dial_fail_overworked(d);
                 return;
         }
         if (status == PGRES_POLLING_FAILED || status == PGRES_POLLING_ACTIVE) {

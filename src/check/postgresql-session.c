@@ -4,7 +4,11 @@
 #include <errno.h>
 
 #include "base/text.h"
+#include "io/hmac-limit.h"
 #include "io/recv-limit.h"
+
+/* What SCRAM needs besides its rounds, with room to spare. */
+#define OTHER_HMACS_MAX 100
 
 static void session_begin(const PostgresqlSession *s) {
         recv_limit_begin(SESSION_RECEIVED_MAX - MIN(s->received_bytes, SESSION_RECEIVED_MAX));
@@ -48,7 +52,9 @@ PostgresPollingStatusType session_connect(PostgresqlSession *s) {
 
         poll_watch_drop(&s->watch);
         session_begin(s);
+        hmac_limit_begin(SESSION_ROUNDS_MAX + OTHER_HMACS_MAX);
         status = PQconnectPoll(s->conn);
+        s->is_overworked |= hmac_limit_end();
         session_end(s);
         return status;
 }

@@ -13,12 +13,17 @@
  * keeps messages whole, however long they are. */
 #define SESSION_RECEIVED_MAX ((uint64_t) 65536)
 
+/* Rounds of a log-in by SCRAM, because the loop stands still for them: 0.2s or so. Servers want
+ * 4096 unless their scram_iterations says otherwise. */
+#define SESSION_ROUNDS_MAX 100000
+
 /* All zero: none. Must not move in memory while it is open. */
 typedef struct PostgresqlSession {
         PGconn *conn;            /* owned; NULL: none */
         PollWatch watch;         /* of its socket */
         uint64_t received_bytes; /* since the user last made it 0 */
         bool is_reset;           /* the connection was reset by the peer */
+        bool is_overworked;      /* the server wants more rounds than that */
         bool is_ended;           /* the server has said that it ends the session */
 } PostgresqlSession;
 

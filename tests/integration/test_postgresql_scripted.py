@@ -207,6 +207,17 @@ def test_fault_20_endless_messages(runner, script):
         assert max(b - a for a, b in zip(good_times, good_times[1:])) < 0.3 * SLOWNESS
 
 
+@pytest.mark.parametrize("rounds, reason", [
+    (4096, "truncated"), (100000, "truncated"), (100200, "auth/scram"), (2**31 - 1, "auth/scram")])
+def test_fault_20_endless_hashing(runner, rounds, reason):
+    """The rounds that a password has to go through are the server's to say, who may be anybody."""
+    runner.credential("key", "secret")
+    with TcpServer(pgwire.wants_scram(rounds)) as server:
+        result = first(runner, server, "PasswordCredential=key", timeout="30s")
+        assert_result(result, "fail", reason)
+        assert runner.run("it", 2)["reason"] == reason
+
+
 def test_fault_28_one_fresh_retry(runner):
     """A held connection that breaks when it is used again is tried once anew, a new one is not."""
     def script(connection):

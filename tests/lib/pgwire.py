@@ -78,3 +78,15 @@ def refuses(reply):
         while connection.recv(65536):
             pass
     return script
+
+
+def wants_scram(rounds):
+    """A script that asks for a password by SCRAM-SHA-256 with so many rounds, and closes."""
+    def script(connection):
+        startup(connection)
+        connection.sendall(message(b"R", struct.pack("!I", 10) + b"SCRAM-SHA-256\0\0"))
+        nonce = query(connection)[1].split(b"r=")[-1]
+        connection.sendall(message(b"R", struct.pack("!I", 11) + b"r=" + nonce
+                                   + b"more,s=QSXCR+Q6sek8bf92,i=%d" % rounds))
+        query(connection)
+    return script
