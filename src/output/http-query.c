@@ -12,6 +12,15 @@ static int hex_digit(char c) {
 bool http_slice_decode(HttpSlice s, char *ret, size_t size) {
         size_t n = 0;
 
+        /* Hardly anybody sends any. */
+        if (!memchr(s.start, '%', s.length)) {
+                if (s.length >= size)
+                        return false;
+                memcpy(ret, s.start, s.length);
+                ret[s.length] = 0;
+                return true;
+        }
+
         for (size_t i = 0; i < s.length; i++) {
                 char c = s.start[i];
 

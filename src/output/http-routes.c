@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "output/dialect.h"
 #include "output/http-paths.h"
 #include "output/http-query.h"
 
@@ -19,11 +20,14 @@
 
 #define ETAG_MAX 24
 
+#define PLAIN_TYPE "text/plain; charset=utf-8"
+
 /* Everything that an answer depends on, beside the snapshot. */
 typedef struct CacheKey {
-        const Page *page; /* NULL: nothing */
+        const Page *page;       /* NULL: nothing */
+        const Dialect *dialect; /* NULL: the page's own */
         size_t service, check;
-        bool with_detail, is_options;
+        bool with_detail, is_options, is_verbose;
         size_t n_excluded;
         size_t excluded[HTTP_EXCLUDED_MAX]; /* ascending */
 } CacheKey;
@@ -50,6 +54,10 @@ struct HttpRoutes {
 static void routes_render(HttpRoutes *r, const CacheKey *key, const RenderView *v, StrBuf *out) {
         MetricsStats stats = {};
 
+        if (key->dialect) {
+                key->dialect->render(v, out);
+                return;
+        }
         if (key->page->render) {
                 key->page->render(v, out);
                 return;
@@ -90,26 +98,30 @@ static RenderView key_view(const CacheKey *key, const Snapshot *s) {
                 .check = key->check,
                 .excluded = key->excluded,
                 .n_excluded = key->n_excluded,
+                .probe = key->page->probe,
+                .is_report = key->page->is_report,
+                .is_verbose = key->is_verbose,
                 .with_detail = key->with_detail,
         };
 }
 
 static int slot_fill(HttpRoutes *r, CacheSlot *slot, const Snapshot *s) {
         const Page *page = slot->key.page;
+        const Dialect *dialect = slot->key.dialect;
+        bool is_always_ok = dialect && dialect->is_always_ok;
         RenderView v = key_view(&slot->key, s);
         _cleanup_strbuf_ StrBuf body = {}, fields = {};
-        unsigned status;
         int e;
 
         e = render_view_judge(&v);
         if (e < 0)
                 return e;
-        status = page->status(&v);
+        v.status = is_always_ok ? 200 : page->status(&v);
         if (!slot->key.is_options)
                 routes_render(r, &slot->key, &v, &body);
         if (body.failed)
                 return -ENOMEM;
-        if (status == 200 && page->render && !slot->key.is_options) {
+        if (v.status == 200 && page->render && !is_always_ok && !slot->key.is_options) {
                 e = slot_set_etag(slot, &v, &body);
                 if (e < 0)
                         return e;
@@ -119,7 +131,8 @@ static int slot_fill(HttpRoutes *r, CacheSlot *slot, const Snapshot *s) {
         if (fields.failed)
                 return -ENOMEM;
         slot->answer =
-                http_answer_new(status, page->content_type, fields.text, body.text, body.length);
+                http_answer_new(v.status, dialect ? dialect->content_type : page->content_type,
+                                fields.text, body.text, body.length);
         return slot->answer ? 0 : -ENOMEM;
 }
 
@@ -132,9 +145,10 @@ static uint64_t mix(uint64_t hash, uint64_t value) {
 static CacheSlot *cache_slot(HttpRoutes *r, const CacheKey *key) {
         uint64_t hash = mix(0, (uintptr_t) key->page);
 
+        hash = mix(hash, (uintptr_t) key->dialect);
         hash = mix(hash, key->service);
         hash = mix(hash, key->check);
-        hash = mix(hash, 2U * key->with_detail + key->is_options);
+        hash = mix(hash, 4U * key->with_detail + 2U * key->is_options + key->is_verbose);
         for (size_t i = 0; i < key->n_excluded; i++)
                 hash = mix(hash, key->excluded[i]);
         return &r->cache[(hash >> 32) % CACHE_SLOTS];
@@ -143,11 +157,14 @@ static CacheSlot *cache_slot(HttpRoutes *r, const CacheKey *key) {
 static bool slot_answers(const CacheSlot *slot, const CacheKey *key) {
         const CacheKey *own = &slot->key;
 
-        if (own->page != key->page || own->service != key->service || own->check != key->check ||
-            own->with_detail != key->with_detail || own->is_options != key->is_options ||
-            own->n_excluded != key->n_excluded ||
-            memcmp(own->excluded, key->excluded, key->n_excluded * sizeof(key->excluded[0])) != 0)
+        if (own->page != key->page || own->dialect != key->dialect ||
+            own->is_verbose != key->is_verbose || own->service != key->service ||
+            own->check != key->check || own->with_detail != key->with_detail ||
+            own->is_options != key->is_options || own->n_excluded != key->n_excluded)
                 return false;
+        for (size_t i = 0; i < key->n_excluded; i++)
+                if (own->excluded[i] != key->excluded[i])
+                        return false;
 
         return key->page->render ||
                clock_usec(CLOCK_MONOTONIC) < usec_add(slot->made_usec, METRICS_AGE_USEC);
@@ -236,7 +253,36 @@ static HttpAnswer *answer_unknown_check(const RenderView *v, const char *name) {
         if (body.failed)
                 return NULL;
 
-        return http_answer_new(400, "text/plain; charset=utf-8", NULL, body.text, body.length);
+        return http_answer_new(400, PLAIN_TYPE, NULL, body.text, body.length);
+}
+
+static HttpAnswer *answer_unknown_format(void) {
+        _cleanup_strbuf_ StrBuf body = {};
+
+        strbuf_append(&body, "There is no such format. Known are:\n");
+        dialect_append_names(&body);
+        strbuf_append(&body, "\n");
+        if (body.failed)
+                return NULL;
+
+        return http_answer_new(400, PLAIN_TYPE, NULL, body.text, body.length);
+}
+
+/* Who does not say in so many words gets what the path has by itself, unless he asks for details
+ * as of Kubernetes. */
+static bool key_choose_dialect(CacheKey *key, const HttpRequest *request, const HttpQuery *query) {
+        if (query->format.start)
+                return dialect_find(query->format, &key->dialect);
+
+        if (request->accept.start)
+                key->dialect = dialect_accept(request->accept);
+        if (!key->dialect && query->is_verbose)
+                return dialect_find(
+                        (HttpSlice){ DIALECT_VERBOSE_NAME, strlen(DIALECT_VERBOSE_NAME) },
+                        &key->dialect);
+        if (key->dialect && str_equal(key->dialect->content_type, key->page->content_type))
+                key->dialect = NULL;
+        return true;
 }
 
 static void key_exclude(CacheKey *key, size_t check) {
@@ -253,16 +299,13 @@ static void key_exclude(CacheKey *key, size_t check) {
         key->n_excluded++;
 }
 
-/* Puts what the query says into the key. False: *ret is the answer. */
-static bool key_take_query(CacheKey *key, const Snapshot *s, const HttpQuery *query,
-                           HttpAnswer **ret) {
+/* Puts what the query leaves out into the key. False: *ret is the answer. A single check is all
+ * that there is. */
+static bool key_take_excluded(CacheKey *key, const Snapshot *s, const HttpQuery *query,
+                              HttpAnswer **ret) {
         RenderView v = key_view(key, s);
 
-        /* A single check is all that there is, and measurements are nobody's verdict. */
-        if (key->check != INDEX_NONE || !key->page->render)
-                return true;
-
-        for (size_t i = 0; i < query->n_excluded; i++) {
+        for (size_t i = 0; key->check == INDEX_NONE && i < query->n_excluded; i++) {
                 char name[CHECK_ID_MAX] = "";
                 size_t check;
 
@@ -279,12 +322,37 @@ static bool key_take_query(CacheKey *key, const Snapshot *s, const HttpQuery *qu
         return true;
 }
 
+/* What is asked for beside the path. Measurements are nobody's verdict, and in no dialect. False:
+ * *ret is the answer. */
+static bool key_take_query(CacheKey *key, const Snapshot *s, const HttpRequest *request,
+                           HttpSlice own, HttpAnswer **ret) {
+        HttpQuery query;
+
+        if (!key->page->render) {
+                if (wants_openmetrics(request))
+                        key->page = &page_openmetrics;
+                return true;
+        }
+        if (own.length == 0 && request->query.length == 0 && !request->accept.start)
+                return true; /* as load balancers ask */
+
+        query = (HttpQuery){};
+        if (!http_query_parse(own, &query) || !http_query_parse(request->query, &query))
+                *ret = http_answer_new_status(400, NULL);
+        else if (!key_choose_dialect(key, request, &query))
+                *ret = answer_unknown_format();
+        else {
+                key->is_verbose = query.is_verbose;
+                return key_take_excluded(key, s, &query, ret);
+        }
+        return false;
+}
+
 HttpAnswer *http_routes_handle(void *userdata, const HttpRequest *request, const HttpPeer *peer) {
         HttpRoutes *r = userdata;
         const Snapshot *s = publisher_current(r->publisher);
         HttpAnswer *refusal = NULL;
         const CacheSlot *slot;
-        HttpQuery query = {};
         HttpTarget target;
         CacheKey key;
 
@@ -292,8 +360,6 @@ HttpAnswer *http_routes_handle(void *userdata, const HttpRequest *request, const
                 return http_answer_ref(r->asterisk);
         if (!http_path_find(s->config, request->path, &target))
                 return http_answer_ref(r->not_found);
-        if (!http_query_parse(target.query, &query) || !http_query_parse(request->query, &query))
-                return http_answer_new_status(400, NULL);
 
         key = (CacheKey){
                 .page = target.page,
@@ -302,9 +368,7 @@ HttpAnswer *http_routes_handle(void *userdata, const HttpRequest *request, const
                 .with_detail = peer->is_trusted,
                 .is_options = request->method == HTTP_OPTIONS,
         };
-        if (key.page == &page_metrics && wants_openmetrics(request))
-                key.page = &page_openmetrics;
-        if (!key_take_query(&key, s, &query, &refusal))
+        if (!key_take_query(&key, s, request, target.query, &refusal))
                 return refusal;
 
         slot = routes_answer(r, &key, s);

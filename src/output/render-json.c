@@ -44,13 +44,6 @@ static void write_timestamp(JsonWriter *w, const RenderView *v) {
         json_string(w, "timestamp", timestamp_format_utc(timestamp, v->snapshot->time.realtime));
 }
 
-/* A latency belongs to what the check says now: a failure has none, and neither has a healthy check
- * whose latest run failed. */
-static bool check_has_latency(const CheckState *c) {
-        return c->has_result && outcome_is_success(c->last.outcome) &&
-               c->last.latency_usec != USEC_INFINITY;
-}
-
 /* Where the whole answer is not in shadow already. */
 static void write_shadow(JsonWriter *w, const RenderView *v, size_t check) {
         if (v->service == INDEX_NONE ? config_check_is_shadow(v->snapshot->config, check)
@@ -60,13 +53,14 @@ static void write_shadow(JsonWriter *w, const RenderView *v, size_t check) {
 
 static void write_check(JsonWriter *w, const RenderView *v, size_t check, bool is_healthy) {
         const CheckState *c = v->snapshot->checks[check];
+        usec_t latency = render_check_latency(c);
         char reason[REASON_WORD_MAX], error[RENDER_TEXT_MAX];
 
         json_open(w, render_check_name(v, c), '{');
         json_bool(w, "healthy", is_healthy);
         write_shadow(w, v, check);
-        if (is_healthy && check_has_latency(c)) {
-                uint64_t tenths = usec_add(c->last.latency_usec, 50) / 100;
+        if (is_healthy && latency != USEC_INFINITY) {
+                uint64_t tenths = usec_add(latency, 50) / 100;
 
                 json_number(w, "latency_ms", "%" PRIu64 ".%" PRIu64, tenths / 10, tenths % 10);
         }

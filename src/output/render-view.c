@@ -156,6 +156,11 @@ const char *render_check_reason(char buf[static REASON_WORD_MAX], const CheckSta
         return reason_format(buf, reason, detail);
 }
 
+usec_t render_check_latency(const CheckState *c) {
+        return c->has_result && outcome_is_success(c->last.outcome) ? c->last.latency_usec
+                                                                    : USEC_INFINITY;
+}
+
 static const char *const reason_texts[REASON_COUNT_] = {
         [REASON_REFUSED] = "Connection refused",
         [REASON_RESET] = "Connection reset",

@@ -13,9 +13,13 @@ typedef struct RenderView {
         size_t check;             /* of the service, it alone; INDEX_NONE: all */
         const size_t *excluded;   /* borrowed: checks (by index) that are left out, ascending */
         size_t n_excluded;
+        Probe probe;    /* whose verdict it is about */
+        bool is_report; /* about all checks, not only those that feed the probe */
+        bool is_verbose;
         bool with_detail; /* for readers who may see full messages; others see a text that is made
                            * from the reason */
         Verdict verdict;  /* by render_view_judge() */
+        unsigned status;  /* of the answer */
 } RenderView;
 
 /* Finds out the verdict of what is asked for; call it first. That of a single check is as if it
@@ -58,6 +62,10 @@ const char *render_check_error(char buf[static RENDER_TEXT_MAX], const RenderVie
 
 /* The same as a word: "timeout", "tls/expired", "". Returns buf. */
 const char *render_check_reason(char buf[static REASON_WORD_MAX], const CheckState *c);
+
+/* How long the last run took, or USEC_INFINITY: a latency belongs to what the check says now, so a
+ * failure has none, and neither has a healthy check whose latest run failed. */
+usec_t render_check_latency(const CheckState *c);
 
 /* Why the verdict is a bad one where no check is the cause: "Drained by root: new kernel". Returns
  * buf. */

@@ -5,7 +5,8 @@
 
 #include "fuzz.h"
 
-#include "output/http-parse.h"
+#include "output/dialect.h"
+#include "output/http-query.h"
 
 static void check_slice(HttpSlice s, const char *data, size_t size) {
         if (!s.start || (s.length == 1 && s.start[0] == '/'))
@@ -31,6 +32,22 @@ static void check_request(const HttpRequest *request, const char *data, size_t s
         check_slice(request->authorization, data, size);
         check_slice(request->user_agent, data, size);
         check_slice(request->if_none_match, data, size);
+}
+
+/* What is read out of a request that was taken. */
+static void check_wishes(const HttpRequest *request) {
+        const Dialect *dialect = dialect_accept(request->accept);
+        HttpQuery query = {};
+        char text[64];
+
+        FUZZ_ASSERT(!dialect || (request->accept.start && dialect->media_types));
+        http_slice_decode(request->path, text, sizeof(text));
+        FUZZ_ASSERT(http_query_parse(request->query, &query) || query.n_excluded > 0);
+        for (size_t i = 0; i < query.n_excluded; i++) {
+                check_slice(query.excluded[i], request->query.start, request->query.length);
+                if (http_slice_decode(query.excluded[i], text, sizeof(text)))
+                        FUZZ_ASSERT(strlen(text) <= query.excluded[i].length);
+        }
 }
 
 static void check_pieces(const char *data, size_t size, const HttpParseLimits *limits, size_t step,
@@ -63,8 +80,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
                 int r = http_parse(data, size, 0, limits[i], &request);
 
                 FUZZ_ASSERT(r == 0 || r == 1 || (r >= 400 && r <= 505));
-                if (r == 1)
+                if (r == 1) {
                         check_request(&request, data, size);
+                        check_wishes(&request);
+                }
                 check_pieces(data, size, limits[i], 1, r, &request);
                 check_pieces(data, size, limits[i], 7, r, &request);
         }

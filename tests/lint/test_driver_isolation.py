@@ -21,6 +21,17 @@ def test_the_table_and_the_files_agree():
     assert {name.replace("-", "_") for name in files} == table
 
 
+def test_the_table_of_dialects_and_their_files_agree():
+    files = {path.stem.removeprefix("dialect-")
+             for path in tree("dialect-*.c", below="src/output")} - {"view"}
+    table = re.findall(r"^DIALECT\((\w+)\)", read("src/output/dialects.def"), re.MULTILINE)
+    assert sorted(files) == table
+    wrong = [f"{path}: {name}" for path in tree("*.c", "*.h", below="src") for name in files
+             if path.name != f"dialect-{name}.c" and
+             re.search(rf"\b{name}_dialect\b", read(path))]
+    assert not wrong
+
+
 def test_nobody_else_names_a_driver():
     files, _ = driver_names()
     wrong = []

@@ -218,6 +218,11 @@ def test_fields_of_answers():
     assert described == names
 
 
+def test_dialects():
+    table = re.findall(r"^DIALECT\((\w+)\)", read("src/output/dialects.def"), re.MULTILINE)
+    assert list(entries(HTTP, "DIALECTS", r"\.It Cm (\S+)")) == ["json", *table]
+
+
 def test_metrics():
     families = re.findall(r'\{ "(\w+)", FAMILY_(\w+)', read("src/output/metrics.c"))
     assert list(entries(HTTP, "METRICS", r"\.It Cm (\S+)")) == \
