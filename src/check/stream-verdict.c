@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "check/resolve-verdict.h"
+#include "check/tls-verdict.h"
 
 /* Nothing came of an attempt to connect. */
 static void judge_connecting(Result *ret, const Address *address, int error) {
@@ -44,7 +45,29 @@ static void judge_open(Result *ret, const StreamFailure *f) {
         }
 }
 
+/* A certificate that is bad; else the peer, or OpenSSL, has given up. */
+static void judge_tls(Result *ret, const StreamFailure *f) {
+        TlsPeer peer = tls_session_peer(f->tls);
+
+        if (f->phase == STREAM_OPEN || f->error != EPROTO || *tls_session_error(f->tls) ||
+            result_tls_certificate(ret, f->tls, &peer))
+                result_tls_handshake(ret, f->tls, stream_failure_text(f));
+}
+
+/* A server that wants a certificate may say so, or just go, when all is open for us. */
+static bool is_of_tls(const StreamFailure *f) {
+        if (!f->tls || f->error == EMSGSIZE)
+                return false;
+        if (f->error == EPROTO || (f->phase == STREAM_SHAKING && f->error == 0))
+                return true;
+        return tls_session_lacks_certificate(f->tls) && f->received == 0;
+}
+
 void result_stream(Result *ret, const Address *address, const StreamFailure *f) {
+        if (is_of_tls(f)) {
+                judge_tls(ret, f);
+                return;
+        }
         switch (f->phase) {
         case STREAM_RESOLVING:
                 result_resolve(ret, address->name, f->resolve);
@@ -52,6 +75,7 @@ void result_stream(Result *ret, const Address *address, const StreamFailure *f) 
         case STREAM_CONNECTING:
                 judge_connecting(ret, address, f->error);
                 break;
+        case STREAM_SHAKING:
         case STREAM_OPEN:
                 judge_open(ret, f);
                 break;
@@ -63,6 +87,15 @@ void result_note_stream(Result *r, const Stream *s) {
 
         if (stream_is_stale(s, &why))
                 result_note_stale(r, why);
+}
+
+void result_add_certificate(Result *r, const Stream *s) {
+        TlsPeer peer;
+
+        if (!stream_tls(s))
+                return;
+        peer = tls_session_peer(stream_tls(s));
+        result_certificate(r, peer.subject, peer.expires_usec, clock_usec(CLOCK_REALTIME), 0, 0);
 }
 
 void target_set_address(CheckTarget *ret, const Address *address) {
@@ -81,6 +114,8 @@ const char *stream_phase_text(char buf[static STREAM_PHASE_MAX], const Address *
 
         if (phase == STREAM_RESOLVING && address->kind == ADDRESS_NAME)
                 snprintf(buf, STREAM_PHASE_MAX, "resolving %s", address->name);
+        else if (phase == STREAM_SHAKING)
+                snprintf(buf, STREAM_PHASE_MAX, "%s", stream_phase_name(phase));
         else
                 snprintf(buf, STREAM_PHASE_MAX, "connecting to %s", address_format(text, address));
         return buf;

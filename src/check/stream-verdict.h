@@ -14,12 +14,16 @@ void result_stream(Result *ret, const Address *address, const StreamFailure *f);
  * dialled. */
 void result_note_stream(Result *r, const Stream *s);
 
+/* Adds the value `certificate`, the days until the peer's expires; nothing without TLS. */
+void result_add_certificate(Result *r, const Stream *s);
+
 /* What the settings' address points at. */
 void target_set_address(CheckTarget *ret, const Address *address);
 
 /* The phases of a run, for check_run_set_phase(). */
 #define STREAM_PHASE_MAX (ADDRESS_TEXT_MAX + 16)
 
-/* "resolving cache.internal" or "connecting to 10.0.0.7:6379". Returns buf. */
+/* "resolving cache.internal", "connecting to 10.0.0.7:6379" or "in the TLS handshake". Returns buf.
+ */
 const char *stream_phase_text(char buf[static STREAM_PHASE_MAX], const Address *address,
                               StreamPhase phase);

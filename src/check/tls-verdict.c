@@ -4,6 +4,8 @@
 #include <openssl/x509_vfy.h>
 #include <stdio.h>
 
+#include "base/text.h"
+
 static const struct {
         long verify;
         const char *detail;
@@ -77,4 +79,29 @@ void result_certificate(Result *r, const char *subject, usec_t expires_usec, use
         result_set_detail(r, "expires");
         snprintf(r->message, sizeof(r->message), "The certificate of %s expires in %.1f days",
                  subject, days);
+}
+
+void result_tls_handshake(Result *ret, const TlsSession *s, const char *text) {
+        const char *detail = tls_handshake_detail(text);
+        bool lacks_certificate = tls_session_lacks_certificate(s);
+
+        if (lacks_certificate && (!detail || str_equal(detail, "name")))
+                detail = "client-certificate";
+        result_fail(ret, REASON_TLS, "TLS handshake: %s%s", text,
+                    lacks_certificate ? "; the server asked for a client certificate" : "");
+        result_set_detail(ret, detail ? detail : "handshake");
+}
+
+bool result_tls_certificate(Result *ret, const TlsSession *s, const TlsPeer *peer) {
+        const char *detail = tls_verify_detail(peer->verify);
+
+        if (!peer->has_certificate) {
+                result_fail(ret, REASON_TLS, "The server shows no certificate");
+                result_set_detail(ret, "missing");
+        } else if (peer->verify != 0) {
+                result_fail(ret, REASON_TLS, "Certificate of %s for %s: %s", peer->subject,
+                            tls_session_name(s), peer->verify_text);
+                result_set_detail(ret, detail ? detail : "certificate");
+        }
+        return peer->has_certificate && peer->verify == 0;
 }

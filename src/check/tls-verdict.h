@@ -4,6 +4,7 @@
 /* What OpenSSL says, as the word behind the reason `tls`, and the grade of a certificate's days.
  * For all drivers that speak TLS. Pure. */
 
+#include "io/tls.h"
 #include "model/result.h"
 
 /* The word for a verdict on a certificate, X509_V_ERR_*: "expired"; NULL: none of its own. */
@@ -17,3 +18,10 @@ const char *tls_handshake_detail(const char *text);
  */
 void result_certificate(Result *r, const char *subject, usec_t expires_usec, usec_t now_usec,
                         usec_t warn_usec, usec_t fail_usec);
+
+/* A fail: the handshake did not end well. text says why, tls_session_error() or what the stream
+ * says. */
+void result_tls_handshake(Result *ret, const TlsSession *s, const char *text);
+
+/* Whether the peer's certificate is good; otherwise a fail. */
+bool result_tls_certificate(Result *ret, const TlsSession *s, const TlsPeer *peer);

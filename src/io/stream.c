@@ -20,19 +20,23 @@ struct Stream {
         DialProgress progress; /* once it has ended */
         int fd;                /* owned; -1 unless open */
         PollWatch watch;       /* reading always, writing while something waits */
+        TlsSession *tls;       /* owned; NULL: in the clear */
+        bool is_shaking;       /* in its handshake */
         StrBuf out;
         size_t out_sent;
         int write_error; /* told after what can still be read */
         size_t expected;
-        uint64_t received;
-        unsigned depth; /* handlers being called */
-        bool is_freed;  /* by a handler: the memory goes when the handlers have returned */
+        uint64_t arrived;  /* bytes, as they come */
+        uint64_t received; /* bytes, as the handler gets them */
+        unsigned depth;    /* handlers being called */
+        bool is_freed;     /* by a handler: the memory goes when the handlers have returned */
 };
 
 const char *stream_phase_name(StreamPhase p) {
         static const char *const names[] = {
                 [STREAM_RESOLVING] = "resolving",
                 [STREAM_CONNECTING] = "connecting",
+                [STREAM_SHAKING] = "in the TLS handshake",
                 [STREAM_OPEN] = "open",
         };
 
@@ -46,6 +50,8 @@ const char *stream_failure_text(const StreamFailure *f) {
                 return "Connection closed by the peer";
         if (f->error == EMSGSIZE)
                 return "More bytes than allowed";
+        if (f->error == EPROTO && f->tls && *tls_session_error(f->tls))
+                return tls_session_error(f->tls);
         return strerror(f->error);
 }
 
@@ -64,6 +70,7 @@ static void stream_shut(Stream *s) {
 static void stream_leave(Stream *s) {
         if (--s->depth > 0 || !s->is_freed)
                 return;
+        tls_session_free(s->tls);
         free(s);
 }
 
@@ -76,9 +83,20 @@ static void stream_drain(const Stream *s) {
                         return;
 }
 
+/* Tells the peer, if the socket takes it. */
+static void stream_end_tls(Stream *s) {
+        _cleanup_strbuf_ StrBuf sealed = {};
+
+        tls_session_end(s->tls, &sealed);
+        if (sealed.length > 0 && s->out.length == 0)
+                (void) send(s->fd, sealed.text, sealed.length, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 Stream *stream_free(Stream *s) {
         if (!s)
                 return NULL;
+        if (s->fd >= 0 && s->tls && !s->is_shaking)
+                stream_end_tls(s);
         if (s->fd >= 0)
                 stream_drain(s);
         stream_shut(s);
@@ -94,36 +112,13 @@ static void stream_fail(Stream *s, const StreamFailure *f) {
 }
 
 static void stream_fail_open(Stream *s, int error) {
-        stream_fail(s, &(StreamFailure){
-                               .phase = STREAM_OPEN, .error = error, .received = s->received });
+        stream_fail(s, &(StreamFailure){ .phase = s->is_shaking ? STREAM_SHAKING : STREAM_OPEN,
+                                         .error = error,
+                                         .received = s->received,
+                                         .tls = s->tls });
 }
 
-/* -- reading and writing ----------------------------------------------------------------------- */
-
-static void stream_read(Stream *s) {
-        char buf[READ_BYTES];
-        ssize_t n;
-
-        for (unsigned i = 0; i < READS_PER_TURN; i++) {
-                n = recv(s->fd, buf, sizeof(buf), MSG_DONTWAIT);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0 && errno == EAGAIN)
-                        return;
-                if (n <= 0) {
-                        stream_fail_open(s, n < 0 ? errno : s->write_error);
-                        return;
-                }
-                s->received += (uint64_t) n;
-                if (s->received > s->expected) {
-                        stream_fail_open(s, EMSGSIZE);
-                        return;
-                }
-                s->handlers->received(s->userdata, buf, (size_t) n);
-                if (s->fd < 0 || n < (ssize_t) sizeof(buf))
-                        return;
-        }
-}
+/* -- writing ----------------------------------------------------------------------------------- */
 
 /* Sends what it can; 0 or how many bytes the socket took. */
 static size_t stream_send(Stream *s, const char *bytes, size_t n) {
@@ -145,6 +140,124 @@ static void stream_flush(Stream *s) {
         (void) poll_watch_change(&s->watch, EPOLLIN);
 }
 
+static int stream_put(Stream *s, const char *bytes, size_t n) {
+        size_t sent = 0;
+
+        if (s->fd >= 0 && s->out.length == 0 && s->write_error == 0)
+                sent = stream_send(s, bytes, n);
+        if (sent == n)
+                return 0;
+        if (s->out.length - s->out_sent + n - sent > STREAM_WRITE_MAX)
+                return -ENOBUFS;
+        strbuf_append_bytes(&s->out, bytes + sent, n - sent);
+        if (s->out.failed)
+                return -ENOMEM;
+        /* A failed send makes the socket ready too, so that the error is told from the loop. */
+        if (poll_watch_is_on(&s->watch))
+                return poll_watch_change(&s->watch, EPOLLIN | EPOLLOUT);
+        return 0;
+}
+
+static int stream_put_sealed(Stream *s, const void *bytes, size_t n) {
+        _cleanup_strbuf_ StrBuf sealed = {};
+        int r;
+
+        r = tls_session_seal(s->tls, bytes, n, &sealed);
+        if (r < 0)
+                return r;
+        return sealed.failed ? -ENOMEM : stream_put(s, sealed.text, sealed.length);
+}
+
+int stream_write(Stream *s, const void *bytes, size_t n) {
+        if ((s->fd < 0 && !s->dial) || (s->tls && (s->fd < 0 || s->is_shaking)))
+                return -ENOTCONN;
+        return s->tls ? stream_put_sealed(s, bytes, n) : stream_put(s, bytes, n);
+}
+
+/* -- reading ----------------------------------------------------------------------------------- */
+
+static void stream_connected(Stream *s) {
+        if (s->handlers->connected)
+                s->handlers->connected(s->userdata);
+}
+
+static void stream_received(Stream *s, const void *bytes, size_t n) {
+        s->received += n;
+        s->handlers->received(s->userdata, bytes, n);
+}
+
+/* The handshake has ended: with whom? */
+static void stream_shaken(Stream *s) {
+        TlsPeer peer = tls_session_peer(s->tls);
+
+        if (!peer.has_certificate || peer.verify != 0) {
+                stream_fail_open(s, EPROTO);
+                return;
+        }
+        s->is_shaking = false;
+        stream_connected(s);
+}
+
+static int stream_take(Stream *s, const void *bytes, size_t n, StrBuf *plain,
+                       TlsProgress *ret_progress) {
+        _cleanup_strbuf_ StrBuf out = {};
+
+        *ret_progress = tls_session_take(s->tls, bytes, n, plain, &out);
+        if (out.failed || plain->failed)
+                return -ENOMEM;
+        return out.length > 0 ? stream_put(s, out.text, out.length) : 0;
+}
+
+/* What comes by TLS, or no bytes to begin with. */
+static void stream_take_sealed(Stream *s, const void *bytes, size_t n) {
+        _cleanup_strbuf_ StrBuf plain = {};
+        TlsProgress progress;
+        int r;
+
+        r = stream_take(s, bytes, n, &plain, &progress);
+        if (r < 0) {
+                stream_fail_open(s, -r);
+                return;
+        }
+        if (s->is_shaking && (progress == TLS_OPEN || progress == TLS_ENDED))
+                stream_shaken(s);
+        if (s->fd >= 0 && plain.length > 0)
+                stream_received(s, plain.text, plain.length);
+        if (s->fd >= 0 && progress == TLS_ENDED)
+                stream_fail_open(s, 0);
+        else if (s->fd >= 0 && progress == TLS_FAILED)
+                stream_fail_open(s, EPROTO);
+}
+
+static void stream_read(Stream *s) {
+        char buf[READ_BYTES];
+        ssize_t n;
+
+        for (unsigned i = 0; i < READS_PER_TURN; i++) {
+                n = recv(s->fd, buf, sizeof(buf), MSG_DONTWAIT);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0 && errno == EAGAIN)
+                        return;
+                if (n <= 0) {
+                        stream_fail_open(s, n < 0 ? errno : s->write_error);
+                        return;
+                }
+                s->arrived += (uint64_t) n;
+                if (s->arrived > s->expected) {
+                        s->received = s->arrived;
+                        stream_fail_open(s, EMSGSIZE);
+                        return;
+                }
+                if (s->tls)
+                        stream_take_sealed(s, buf, (size_t) n);
+                else
+                        stream_received(s, buf, (size_t) n);
+                if (s->fd < 0 || n < (ssize_t) sizeof(buf))
+                        return;
+        }
+}
+
 static void on_io(void *userdata, uint32_t revents) {
         Stream *s = userdata;
 
@@ -158,29 +271,9 @@ static void on_io(void *userdata, uint32_t revents) {
         stream_leave(s);
 }
 
-int stream_write(Stream *s, const void *bytes, size_t n) {
-        size_t sent = 0;
-
-        if (s->fd < 0 && !s->dial)
-                return -ENOTCONN;
-        if (s->fd >= 0 && s->out.length == 0 && s->write_error == 0)
-                sent = stream_send(s, bytes, n);
-        if (sent == n)
-                return 0;
-        if (s->out.length - s->out_sent + n - sent > STREAM_WRITE_MAX)
-                return -ENOBUFS;
-        strbuf_append_bytes(&s->out, (const char *) bytes + sent, n - sent);
-        if (s->out.failed)
-                return -ENOMEM;
-        /* A failed send makes the socket ready too, so that the error is told from the loop. */
-        if (poll_watch_is_on(&s->watch))
-                return poll_watch_change(&s->watch, EPOLLIN | EPOLLOUT);
-        return 0;
-}
-
 void stream_expect(Stream *s, size_t max) {
         s->expected = max;
-        s->received = 0;
+        s->arrived = s->received = 0;
 }
 
 /* -- dialling ---------------------------------------------------------------------------------- */
@@ -198,8 +291,15 @@ static void stream_open(Stream *s, int fd) {
                 (void) poll_watch_change(&s->watch, EPOLLIN | EPOLLOUT);
                 stream_flush(s);
         }
-        if (s->handlers->connected)
-                s->handlers->connected(s->userdata);
+        if (!s->tls) {
+                stream_connected(s);
+                return;
+        }
+        s->is_shaking = true;
+        if (s->handlers->shaking)
+                s->handlers->shaking(s->userdata);
+        if (s->fd >= 0)
+                stream_take_sealed(s, NULL, 0);
 }
 
 static void on_resolved(void *userdata) {
@@ -251,6 +351,10 @@ int stream_dial(PollSet *set, Resolver *resolver, const Address *address,
         return 0;
 }
 
+int stream_use_tls(Stream *s, TlsContext *c, const char *name) {
+        return tls_session_new(c, name, &s->tls);
+}
+
 /* -- what is known ----------------------------------------------------------------------------- */
 
 static const DialProgress *stream_progress(const Stream *s) {
@@ -261,8 +365,12 @@ StreamPhase stream_phase(const Stream *s) {
         StreamTimes t = stream_times(s);
 
         if (t.connected_usec > 0)
-                return STREAM_OPEN;
+                return s->is_shaking ? STREAM_SHAKING : STREAM_OPEN;
         return t.resolved_usec > 0 ? STREAM_CONNECTING : STREAM_RESOLVING;
+}
+
+const TlsSession *stream_tls(const Stream *s) {
+        return s->tls;
 }
 
 StreamTimes stream_times(const Stream *s) {

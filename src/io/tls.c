@@ -9,7 +9,8 @@
 #include "base/fd.h"
 #include "base/text.h"
 
-#define FILE_MAX (4 * 1024 * 1024) /* takes all authorities of a system */
+#define FILE_MAX   (4 * 1024 * 1024) /* takes all authorities of a system */
+#define READ_BYTES 4096
 
 struct TlsContext {
         SSL_CTX *ssl; /* owned */
@@ -18,6 +19,7 @@ struct TlsContext {
 struct TlsSession {
         SSL *ssl;      /* owned */
         BIO *in, *out; /* of ssl */
+        char *name;    /* owned */
         bool is_open, lacks_certificate;
         char error[TLS_WHY_MAX];
 };
@@ -198,6 +200,8 @@ int tls_context_new(const TlsFiles *files, TlsContext **ret, char why[static TLS
         SSL_CTX_set_verify(c->ssl, SSL_VERIFY_NONE, NULL);
         SSL_CTX_set_cert_cb(c->ssl, on_certificate_wanted, NULL);
         SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF);
+        SSL_CTX_set_mode(c->ssl, SSL_MODE_RELEASE_BUFFERS); /* sessions are held for long */
+        SSL_CTX_set_options(c->ssl, SSL_OP_NO_RENEGOTIATION);
         r = context_load(c->ssl, files, why);
         ERR_clear_error();
         if (r < 0)
@@ -241,10 +245,11 @@ int tls_session_new(TlsContext *c, const char *name, TlsSession **ret) {
         s = calloc(1, sizeof(*s));
         if (!s)
                 return -ENOMEM;
+        s->name = strdup(name);
         s->ssl = SSL_new(c->ssl);
         s->in = BIO_new(BIO_s_mem());
         s->out = BIO_new(BIO_s_mem());
-        if (!s->ssl || !s->in || !s->out) {
+        if (!s->name || !s->ssl || !s->in || !s->out) {
                 BIO_free(s->in);
                 BIO_free(s->out);
                 return -ENOMEM;
@@ -264,6 +269,7 @@ TlsSession *tls_session_free(TlsSession *s) {
         if (!s)
                 return NULL;
         SSL_free(s->ssl);
+        free(s->name);
         free(s);
         return NULL;
 }
@@ -324,6 +330,49 @@ TlsProgress tls_session_shake(TlsSession *s, const void *bytes, size_t n, StrBuf
         return progress;
 }
 
+/* All that has come so far. */
+static TlsProgress session_read(TlsSession *s, StrBuf *plain) {
+        char buf[READ_BYTES];
+        int n;
+
+        while ((n = SSL_read(s->ssl, buf, sizeof(buf))) > 0)
+                strbuf_append_bytes(plain, buf, (size_t) n);
+        if (session_goes_on(s, n))
+                return TLS_OPEN;
+        return SSL_get_error(s->ssl, n) == SSL_ERROR_ZERO_RETURN ? TLS_ENDED : session_fail(s);
+}
+
+TlsProgress tls_session_take(TlsSession *s, const void *bytes, size_t n, StrBuf *plain,
+                             StrBuf *out) {
+        TlsProgress progress = TLS_OPEN;
+        int code;
+
+        ERR_clear_error();
+        if (n > 0 && BIO_write(s->in, bytes, (int) n) != (int) n)
+                return session_fail(s);
+        if (!s->is_open) {
+                code = SSL_do_handshake(s->ssl);
+                s->is_open = code == 1;
+                if (!s->is_open)
+                        progress = session_goes_on(s, code) ? TLS_SHAKING : session_fail(s);
+        }
+        if (s->is_open)
+                progress = session_read(s, plain);
+        session_take_output(s, out);
+        ERR_clear_error();
+        return progress;
+}
+
+int tls_session_seal(TlsSession *s, const void *bytes, size_t n, StrBuf *out) {
+        int code;
+
+        ERR_clear_error();
+        code = n > 0 ? SSL_write(s->ssl, bytes, (int) n) : 0;
+        session_take_output(s, out);
+        ERR_clear_error();
+        return code == (int) n ? 0 : -EPROTO;
+}
+
 void tls_session_end(TlsSession *s, StrBuf *out) {
         (void) SSL_shutdown(s->ssl);
         session_take_output(s, out);
@@ -331,6 +380,10 @@ void tls_session_end(TlsSession *s, StrBuf *out) {
 }
 
 /* -- what is known ----------------------------------------------------------------------------- */
+
+const char *tls_session_name(const TlsSession *s) {
+        return s->name;
+}
 
 const char *tls_session_error(const TlsSession *s) {
         return s->error;

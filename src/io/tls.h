@@ -35,6 +35,7 @@ typedef enum TlsProgress {
         TLS_OPEN_IN_DOUBT, /* open for us, but the server asked for a certificate that we did not
                               have, and may yet refuse; an end in order means that it did not */
         TLS_OPEN,
+        TLS_ENDED, /* by the peer, in order */
         TLS_FAILED,
 } TlsProgress;
 
@@ -48,8 +49,20 @@ DEFINE_CLEANUP(TlsSession *, tls_session_free);
  */
 TlsProgress tls_session_shake(TlsSession *s, const void *bytes, size_t n, StrBuf *out);
 
+/* The same for a session that is used: TLS_SHAKING, or TLS_OPEN from then on, and what the peer has
+ * said goes to plain. Whether the peer is the right one is to be judged at the first TLS_OPEN. */
+TlsProgress tls_session_take(TlsSession *s, const void *bytes, size_t n, StrBuf *plain,
+                             StrBuf *out);
+
+/* Appends to out how n bytes are sent by an open session. -EPROTO when it cannot be used any more.
+ */
+int tls_session_seal(TlsSession *s, const void *bytes, size_t n, StrBuf *out);
+
 /* Ends the session: appends to out what tells the peer. */
 void tls_session_end(TlsSession *s, StrBuf *out);
+
+/* What the certificate must be for. */
+const char *tls_session_name(const TlsSession *s);
 
 /* OpenSSL's words on why it failed, "wrong version number"; "" before. */
 const char *tls_session_error(const TlsSession *s);
