@@ -1,141 +1,77 @@
 /* SPDX-License-Identifier: MIT */
-/* Type=redis: a server that lets in and answers PING.
+/* Type=redis: a server that lets in and answers PING; with the role and the link to its master that
+ * it should have, and a command's value.
  *
  * The connection is held from run to run and read all the time, so that its end is seen when it
- * happens and starts a run. All commands of a run are sent at once and their replies, parsed by
- * hiredis, are judged in order. */
+ * happens and starts a run. All commands of a run are sent at once and their replies are judged in
+ * order. Where sentinels tell which server is the master, each run begins by asking one of them,
+ * and the connection is left when they name another. */
 
 #include <errno.h>
-#include <hiredis/read.h>
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/strbuf.h"
 #include "base/text.h"
 #include "check/driver.h"
-#include "check/redis-verdict.h"
+#include "check/redis-link.h"
+#include "check/redis-sentinel.h"
+#include "check/redis-settings.h"
 #include "check/stream-verdict.h"
-#include "io/stream.h"
 
-#define DEFAULT_PORT 6379
-#define DATABASE_MAX 65535
+#define DEFAULT_PORT          6379
+#define DEFAULT_SENTINEL_PORT 26379
+#define DATABASE_MAX          65535
 
-typedef struct RedisSettings {
-        Address address;
-        char *username; /* owned; NULL: the default user */
-        Credential password;
-        uint64_t database;
-} RedisSettings;
-
-typedef struct RedisShared {
-        /* Tables, filled in once; hiredis wants its own to be changeable. */
-        redisReplyObjectFunctions functions;
-        StreamHandlers handlers;
-        redisReader *spare; /* owned; with nothing in it, for the next reply to anybody; or NULL */
-} RedisShared;
+/* The commands that one run sends, in this order; those that the settings do not ask for are left
+ * out, and a held connection begins with PING. */
+typedef enum RedisStep {
+        REDIS_AUTH,
+        REDIS_SELECT,
+        REDIS_PING,
+        REDIS_COMMAND,
+        REDIS_INFO,
+        REDIS_STEP_COUNT_,
+} RedisStep;
 
 typedef struct RedisInstance {
-        Check *check;        /* borrowed */
-        Stream *stream;      /* owned; NULL: no connection */
-        redisReader *reader; /* owned; of the connection */
-        usec_t renew_usec;   /* CLOCK_MONOTONIC: when the connection is due for renewal */
-        CheckRun *run;       /* borrowed; NULL while nothing is expected from the server */
-        RedisReply reply;    /* the one read last */
+        Check *check;    /* borrowed */
+        RedisLink link;  /* to the server */
+        StrBuf question; /* what each run asks from PING on */
+        RedisSentinels sentinels;
+        TlsKeeper keeper;
+        usec_t renew_usec; /* CLOCK_MONOTONIC: when the connection is due for renewal */
+        CheckRun *run;     /* borrowed; NULL while nothing is expected from the server */
 } RedisInstance;
 
 typedef struct RedisRun {
         RedisStep step; /* whose reply is due */
         bool is_reused; /* the connection was held already */
+        Result result;  /* as it is so far */
         char phase[STREAM_PHASE_MAX];
 } RedisRun;
 
-/* -- replies, as hiredis tells them ------------------------------------------------------------ */
-
-/* Only the outermost object counts, and of that what fits; nothing is allocated. */
-static void *reply_note(const redisReadTask *task, RedisKind kind, const char *text, size_t n) {
-        RedisInstance *i = task->privdata;
-
-        if (!task->parent) {
-                i->reply.kind = kind;
-                text_sanitize(i->reply.text, sizeof(i->reply.text), text, n);
-        }
-        return i;
-}
-
-static void *reply_string(const redisReadTask *task, char *text, size_t n) {
-        RedisKind kind = task->type == REDIS_REPLY_STATUS  ? REDIS_STATUS
-                         : task->type == REDIS_REPLY_ERROR ? REDIS_ERROR
-                                                           : REDIS_OTHER;
-
-        return reply_note(task, kind, text, n);
-}
-
-static void *reply_array(const redisReadTask *task, int n _unused_) {
-        return reply_note(task, REDIS_OTHER, "", 0);
-}
-
-static void *reply_integer(const redisReadTask *task, long long number _unused_) {
-        return reply_note(task, REDIS_OTHER, "", 0);
-}
-
-static void *reply_nil(const redisReadTask *task) {
-        return reply_note(task, REDIS_OTHER, "", 0);
-}
-
-static void reply_free(void *reply _unused_) {}
-
-/* A reader takes some kilobytes, and replies come whole as a rule: one serves all. */
-static redisReader *redis_get_reader(RedisInstance *i) {
-        RedisShared *shared = check_shared(i->check);
-
-        if (!i->reader)
-                i->reader = shared->spare ? TAKE(shared->spare)
-                                          : redisReaderCreateWithFunctions(&shared->functions);
-        if (i->reader)
-                i->reader->privdata = i;
-        return i->reader;
-}
-
-static bool reader_is_empty(const redisReader *r) {
-        return r->err == 0 && r->pos == r->len && r->ridx == -1;
-}
-
-static void redis_put_reader(RedisInstance *i) {
-        RedisShared *shared = check_shared(i->check);
-        redisReader *reader = TAKE(i->reader);
-
-        if (!reader)
-                return;
-        if (shared->spare || !reader_is_empty(reader))
-                redisReaderFree(reader);
-        else
-                shared->spare = reader;
-}
-
-/* -- the connection ---------------------------------------------------------------------------- */
-
-static void redis_hang_up(RedisInstance *i) {
-        i->stream = stream_free(i->stream);
-        redis_put_reader(i);
-}
-
-/* What nobody waits for on a held connection is its end, or something odd: look what it means. */
-static void redis_look_now(RedisInstance *i) {
-        redis_hang_up(i);
-        check_trigger(i->check);
-}
+/* -- the end of a run -------------------------------------------------------------------------- */
 
 /* Ends the run; only a connection on which all went well is held on to. */
 static void redis_finish(RedisInstance *i, Result *result) {
         RedisRun *r = check_run_data(i->run);
         CheckRun *run = TAKE(i->run);
 
-        if (!r->is_reused && i->stream)
-                result_note_stream(result, i->stream);
+        if (!r->is_reused && i->link.stream)
+                result_note_stream(result, i->link.stream);
         if (!outcome_is_success(result->outcome))
-                redis_hang_up(i);
+                redis_link_close(&i->link);
         check_run_finish(run, result);
 }
+
+static void redis_finish_errno(RedisInstance *i, int error) {
+        Result result;
+
+        result_errno(&result, error, "Cannot send the commands");
+        redis_finish(i, &result);
+}
+
+/* -- commands ---------------------------------------------------------------------------------- */
 
 static bool step_is_wanted(const RedisSettings *s, RedisStep step) {
         switch (step) {
@@ -143,6 +79,10 @@ static bool step_is_wanted(const RedisSettings *s, RedisStep step) {
                 return s->password.secret;
         case REDIS_SELECT:
                 return s->database > 0;
+        case REDIS_COMMAND:
+                return s->command.type;
+        case REDIS_INFO:
+                return redis_settings_want_info(s);
         case REDIS_PING:
         case REDIS_STEP_COUNT_:
                 return true;
@@ -156,265 +96,308 @@ static RedisStep step_from(const RedisSettings *s, RedisStep step) {
         return step;
 }
 
-/* A command is an array of bulk strings; words end with NULL. */
-static void command_append(StrBuf *b, const char *const words[]) {
-        size_t n = 0;
+static unsigned steps_count(const RedisSettings *s, RedisStep first) {
+        unsigned n = 0;
 
-        while (words[n])
-                n++;
-        strbuf_printf(b, "*%zu\r\n", n);
-        for (size_t i = 0; i < n; i++)
-                strbuf_printf(b, "$%zu\r\n%s\r\n", strlen(words[i]), words[i]);
+        for (RedisStep step = first; step < REDIS_STEP_COUNT_; step++)
+                n += step_is_wanted(s, step);
+        return n;
 }
 
-/* What a new connection begins with. */
-static int redis_log_in(RedisInstance *i) {
-        const RedisSettings *s = check_settings(i->check);
-        const char *password = s->password.secret;
-        char database[24];
-        StrBuf b = {};
-        int r;
-
-        if (password && s->username)
-                command_append(&b, (const char *[]){ "AUTH", s->username, password, NULL });
-        else if (password)
-                command_append(&b, (const char *[]){ "AUTH", password, NULL });
-        if (s->database > 0) {
-                snprintf(database, sizeof(database), "%" PRIu64, s->database);
-                command_append(&b, (const char *[]){ "SELECT", database, NULL });
-        }
-        if (b.length == 0)
-                return 0;
-        r = b.failed ? -ENOMEM : stream_write(i->stream, b.text, b.length);
-        explicit_bzero(b.text, b.allocated);
-        strbuf_done(&b);
-        return r;
-}
-
-static int redis_ask(RedisInstance *i, RedisStep first) {
-        static const char ping[] = "*1\r\n$4\r\nPING\r\n";
+static void redis_set_step(RedisInstance *i, RedisStep step) {
+        static const char *const phases[] = {
+                [REDIS_AUTH] = "logging in",
+                [REDIS_SELECT] = "selecting the database",
+                [REDIS_PING] = "waiting for the reply to PING",
+                [REDIS_COMMAND] = "waiting for the command's reply",
+                [REDIS_INFO] = "waiting for the reply to INFO",
+        };
         RedisRun *r = check_run_data(i->run);
 
-        r->step = step_from(check_settings(i->check), first);
-        stream_expect(i->stream, STREAM_REPLY_MAX);
-        check_run_set_phase(i->run, "waiting for the reply to PING");
-        return stream_write(i->stream, ping, sizeof(ping) - 1);
+        r->step = step;
+        check_run_set_phase(i->run, phases[step]);
 }
 
-static void redis_finish_errno(RedisInstance *i, int error) {
-        Result result;
+static int redis_make_question(RedisInstance *i) {
+        const RedisSettings *s = check_settings(i->check);
+        StrBuf *b = &i->question;
 
-        result_errno(&result, error, "Cannot send the commands");
-        redis_finish(i, &result);
+        redis_command_append(b, (const char *[]){ "PING", NULL });
+        if (step_is_wanted(s, REDIS_COMMAND))
+                redis_command_append(b, (const char *const *) s->command.words);
+        if (step_is_wanted(s, REDIS_INFO))
+                redis_command_append(b, (const char *[]){ "INFO", "replication", NULL });
+        return b->failed ? -ENOMEM : 0;
 }
 
-/* -- what the stream tells --------------------------------------------------------------------- */
+/* What a new connection begins with, and the question. */
+static int redis_log_in(RedisInstance *i) {
+        const RedisSettings *s = check_settings(i->check);
+        _cleanup_commands_ StrBuf b = {};
+        char database[24];
 
-static void on_resolved(void *userdata) {
+        (void) redis_command_append_login(&b, s->username, s->password.secret);
+        if (s->database > 0) {
+                snprintf(database, sizeof(database), "%" PRIu64, s->database);
+                redis_command_append(&b, (const char *[]){ "SELECT", database, NULL });
+        }
+        strbuf_append_bytes(&b, i->question.text, i->question.length);
+        redis_set_step(i, step_from(s, REDIS_AUTH));
+        return redis_link_send(&i->link, &b, steps_count(s, REDIS_AUTH));
+}
+
+static int redis_ask(RedisInstance *i) {
+        redis_set_step(i, REDIS_PING);
+        return redis_link_send(&i->link, &i->question,
+                               steps_count(check_settings(i->check), REDIS_PING));
+}
+
+/* -- replies ----------------------------------------------------------------------------------- */
+
+/* What INFO says of replication, behind the value of a command: its verdict counts if it is bad,
+ * and its text where there is no other. */
+static bool redis_take_info(RedisInstance *i, const RedisReply *reply, Result *result) {
+        const RedisSettings *s = check_settings(i->check);
+        char server[ADDRESS_TEXT_MAX];
+        Result verdict;
+
+        if (!redis_judge_kind("INFO", REDIS_STRING, reply, result))
+                return false;
+        redis_judge_replication(reply->words[0], address_format(server, &i->link.address),
+                                (RedisRole) s->role, &verdict);
+        if (!outcome_is_success(verdict.outcome) || !s->command.type)
+                *result = verdict;
+        redis_add_replication(reply->words[0], result);
+        return outcome_is_success(verdict.outcome);
+}
+
+/* Whether the run goes on; otherwise result is how it ends. */
+static bool redis_take_step(RedisInstance *i, const RedisReply *reply, Result *result) {
+        const RedisSettings *s = check_settings(i->check);
+        RedisRun *r = check_run_data(i->run);
+
+        switch (r->step) {
+        case REDIS_AUTH:
+                return redis_judge_status("AUTH", "OK", reply, result);
+        case REDIS_SELECT:
+                return redis_judge_status("SELECT", "OK", reply, result);
+        case REDIS_PING:
+                if (!redis_judge_status("PING", "PONG", reply, result))
+                        return false;
+                result_pass(result, "PONG");
+                return true;
+        case REDIS_COMMAND:
+                return redis_judge_value(&s->command, s->expected, reply, result);
+        case REDIS_INFO:
+                return redis_take_info(i, reply, result);
+        case REDIS_STEP_COUNT_:
+                break;
+        }
+        return false;
+}
+
+static void on_replied(void *userdata, const RedisReply *reply) {
         RedisInstance *i = userdata;
         const RedisSettings *s = check_settings(i->check);
         RedisRun *r = check_run_data(i->run);
+        RedisStep next = step_from(s, r->step + 1);
+        bool goes_on = redis_take_step(i, reply, &r->result);
 
-        check_run_set_phase(i->run, stream_phase_text(r->phase, &s->address, STREAM_CONNECTING));
+        if (goes_on && next < REDIS_STEP_COUNT_) {
+                redis_set_step(i, next);
+                return;
+        }
+        if (goes_on)
+                result_add_certificate(&r->result, i->link.stream);
+        redis_finish(i, &r->result);
+}
+
+/* -- the connection ---------------------------------------------------------------------------- */
+
+static int redis_dial(RedisInstance *i, const Address *server) {
+        const RedisSettings *s = check_settings(i->check);
+        const CheckConfig *config = check_config(i->check);
+        RedisRun *r = check_run_data(i->run);
+        char ip[IP_TEXT_MAX];
+
+        r->is_reused = false;
+        i->renew_usec = usec_add(clock_usec(CLOCK_MONOTONIC), config->connection_max_age_usec);
+        check_run_set_phase(i->run, stream_phase_text(r->phase, server, STREAM_RESOLVING));
+        return redis_link_dial(&i->link, check_engine(i->check), server, i->keeper.context,
+                               tls_options_name(&s->tls, server, ip));
+}
+
+static void on_progressed(void *userdata, StreamPhase phase) {
+        RedisInstance *i = userdata;
+        RedisRun *r = check_run_data(i->run);
+
+        check_run_set_phase(i->run, stream_phase_text(r->phase, &i->link.address, phase));
 }
 
 static void on_connected(void *userdata) {
         RedisInstance *i = userdata;
-        int r;
+        int r = redis_log_in(i);
 
-        r = redis_log_in(i);
-        if (r >= 0)
-                r = redis_ask(i, REDIS_AUTH);
         if (r < 0)
                 redis_finish_errno(i, r);
 }
 
-/* One whole reply has come. Returns whether the run goes on. */
-static bool redis_take_reply(RedisInstance *i) {
-        const RedisSettings *s = check_settings(i->check);
-        RedisRun *r = check_run_data(i->run);
-        Result result;
-
-        if (redis_judge(r->step, &i->reply, &result)) {
-                if (r->step < REDIS_PING) {
-                        r->step = step_from(s, r->step + 1);
-                        return true;
-                }
-                result_pass(&result, "PONG");
-        }
-        redis_finish(i, &result);
-        return false;
-}
-
-static void redis_finish_protocol(RedisInstance *i) {
-        Result result;
-
-        if (!i->reader || i->reader->err == REDIS_ERR_OOM)
-                result_error(&result, REASON_RESOURCE, "Out of memory");
-        else
-                result_fail(&result, REASON_PROTOCOL, "%s", i->reader->errstr);
-        redis_finish(i, &result);
-}
-
-/* Judges the replies that are whole. */
-static void redis_take_replies(RedisInstance *i, redisReader *reader) {
-        void *reply;
-
-        for (;;) {
-                if (redisReaderGetReply(reader, &reply) != REDIS_OK) {
-                        redis_finish_protocol(i);
-                        return;
-                }
-                if (!reply || !redis_take_reply(i))
-                        return;
-        }
-}
-
-static void on_received(void *userdata, const void *bytes, size_t n) {
-        RedisInstance *i = userdata;
-        redisReader *reader;
-
-        if (!i->run) {
-                redis_look_now(i);
-                return;
-        }
-        reader = redis_get_reader(i);
-        if (!reader || redisReaderFeed(reader, bytes, n) != REDIS_OK)
-                redis_finish_protocol(i);
-        else
-                redis_take_replies(i, reader);
-        if (!i->reader)
-                return;
-        /* More than was asked for: whatever it is, the next run must not take it for its reply. */
-        if (!i->run && !reader_is_empty(i->reader))
-                redis_hang_up(i);
-        else if (reader_is_empty(i->reader))
-                redis_put_reader(i);
-}
-
-static int redis_dial(RedisInstance *i) {
-        const RedisSettings *s = check_settings(i->check);
-        const CheckConfig *config = check_config(i->check);
-        RedisShared *shared = check_shared(i->check);
-        RedisRun *r = check_run_data(i->run);
-        Engine *engine = check_engine(i->check);
-
-        i->renew_usec = usec_add(clock_usec(CLOCK_MONOTONIC), config->connection_max_age_usec);
-        check_run_set_phase(i->run, stream_phase_text(r->phase, &s->address, STREAM_RESOLVING));
-        return stream_dial(engine_poll_set(engine), engine_resolver(engine), &s->address,
-                           &shared->handlers, i, &i->stream);
-}
-
 /* A held connection that fails is no failure of the server yet. */
-static bool redis_try_again(RedisInstance *i) {
+static void on_failed(void *userdata, const Result *result, bool is_lost) {
+        RedisInstance *i = userdata;
         RedisRun *r = check_run_data(i->run);
+        Address server = i->link.address;
+        int error;
 
-        if (!r->is_reused)
-                return false;
-        r->is_reused = false;
-        redis_hang_up(i);
-        return redis_dial(i) >= 0;
+        if (!r->is_reused || !is_lost) {
+                r->result = *result;
+                redis_finish(i, &r->result);
+                return;
+        }
+        error = redis_dial(i, &server);
+        if (error < 0)
+                redis_finish_errno(i, error);
 }
 
-static void on_failed(void *userdata, const StreamFailure *f) {
+/* What nobody waits for on a held connection is its end, or something odd: look what it means. */
+static void on_disturbed(void *userdata) {
         RedisInstance *i = userdata;
-        const RedisSettings *s = check_settings(i->check);
-        Result result;
 
-        if (!i->run)
-                redis_look_now(i);
-        else if (f->error == EMSGSIZE || !redis_try_again(i)) {
-                result_stream(&result, &s->address, f);
-                redis_finish(i, &result);
-        }
+        check_trigger(i->check);
+}
+
+/* Asks the server, by the held connection if there is one. */
+static int redis_go(RedisInstance *i, const Address *server) {
+        RedisRun *r = check_run_data(i->run);
+
+        if (!redis_link_is_open(&i->link) || !address_equal(&i->link.address, server) ||
+            clock_usec(CLOCK_MONOTONIC) >= i->renew_usec)
+                return redis_dial(i, server);
+        r->is_reused = true;
+        return redis_ask(i);
+}
+
+/* -- sentinels --------------------------------------------------------------------------------- */
+
+static void on_told(void *userdata, const Address *master) {
+        RedisInstance *i = userdata;
+        int r = redis_go(i, master);
+
+        if (r < 0)
+                redis_finish_errno(i, r);
+}
+
+static void on_not_told(void *userdata, const Result *why) {
+        RedisInstance *i = userdata;
+        RedisRun *r = check_run_data(i->run);
+
+        r->result = *why;
+        redis_finish(i, &r->result);
 }
 
 /* -- the check --------------------------------------------------------------------------------- */
 
 static int redis_attach(Engine *engine _unused_, void *memory) {
-        RedisShared *shared = memory;
-
-        shared->functions = (redisReplyObjectFunctions){
-                .createString = reply_string,
-                .createArray = reply_array,
-                .createInteger = reply_integer,
-                .createNil = reply_nil,
-                .freeObject = reply_free,
-        };
-        shared->handlers = (StreamHandlers){
-                .resolved = on_resolved,
-                .connected = on_connected,
-                .received = on_received,
-                .failed = on_failed,
-        };
+        redis_pool_init(memory);
         return 0;
 }
 
 static void redis_detach(void *memory) {
-        RedisShared *shared = memory;
-
-        if (shared->spare)
-                redisReaderFree(shared->spare);
+        redis_pool_done(memory);
 }
 
 static int redis_open(Check *check) {
+        static const RedisLinkHandlers handlers = {
+                .progressed = on_progressed,
+                .connected = on_connected,
+                .replied = on_replied,
+                .failed = on_failed,
+                .disturbed = on_disturbed,
+        };
+        static const RedisSentinelsHandlers sentinels_handlers = { on_told, on_not_told };
+        const RedisSettings *s = check_settings(check);
         RedisInstance *i = check_instance(check);
+        int r;
 
         i->check = check;
-        return 0;
+        i->link = (RedisLink){
+                .pool = check_shared(check),
+                .handlers = &handlers,
+                .userdata = i,
+        };
+        r = redis_make_question(i);
+        if (r < 0 || !s->sentinel_master)
+                return r;
+        return redis_sentinels_init(&i->sentinels, check, check_shared(check), &sentinels_handlers,
+                                    i);
 }
 
 static void redis_close(Check *check) {
-        redis_hang_up(check_instance(check));
+        const RedisSettings *s = check_settings(check);
+        RedisInstance *i = check_instance(check);
+
+        if (s->sentinel_master)
+                redis_sentinels_done(&i->sentinels);
+        redis_link_close(&i->link);
+        tls_keeper_done(&i->keeper);
+        strbuf_done(&i->question);
 }
 
 static int redis_start(CheckRun *run) {
+        const RedisSettings *s = check_run_settings(run);
         RedisInstance *i = check_run_instance(run);
         RedisRun *r = check_run_data(run);
+        usec_t max_age_usec = check_config(i->check)->connection_max_age_usec;
 
         i->run = run;
-        if (i->stream && clock_usec(CLOCK_MONOTONIC) >= i->renew_usec)
-                redis_hang_up(i);
-        if (!i->stream)
-                return redis_dial(i);
-        r->is_reused = true;
-        return redis_ask(i, REDIS_PING);
+        if (s->is_tls && tls_keeper_renew(&i->keeper, &s->tls, max_age_usec, &r->result) < 0) {
+                redis_finish(i, &r->result);
+                return 0;
+        }
+        if (!s->sentinel_master)
+                return redis_go(i, &s->address);
+        check_run_set_phase(run, "asking the sentinels");
+        return redis_sentinels_ask(&i->sentinels, i->keeper.context);
 }
 
 /* A reply that is still due would be taken for the next run's. */
 static void redis_stop(CheckRun *run) {
+        const RedisSettings *s = check_run_settings(run);
         RedisInstance *i = check_run_instance(run);
 
         if (i->run != run)
                 return;
         i->run = NULL;
-        redis_hang_up(i);
-}
-
-static int redis_validate(void *settings, const char **ret_key, char why[static OPTION_WHY_MAX]) {
-        const RedisSettings *s = settings;
-
-        if (!s->username || s->password.name)
-                return 0;
-        *ret_key = "Username";
-        snprintf(why, OPTION_WHY_MAX, "Username= needs PasswordCredential= as well");
-        return -EINVAL;
-}
-
-static void redis_describe(const void *settings, CheckTarget *ret) {
-        const RedisSettings *s = settings;
-
-        target_set_address(ret, &s->address);
+        if (s->sentinel_master)
+                redis_sentinels_stop(&i->sentinels);
+        redis_link_close(&i->link);
 }
 
 /* -- tables ------------------------------------------------------------------------------------ */
 
+static const char *const roles[] = {
+        [REDIS_ROLE_ANY] = "any",
+        [REDIS_ROLE_MASTER] = "master",
+        [REDIS_ROLE_REPLICA] = "replica",
+        NULL,
+};
+
 static const Option redis_options[] = {
-        { "Address", &option_address, offsetof(RedisSettings, address), .min = DEFAULT_PORT,
-          .flags = OPTION_REQUIRED },
+        { "Address", &option_address, offsetof(RedisSettings, address), .min = DEFAULT_PORT },
+        { "SentinelMaster", &option_string, offsetof(RedisSettings, sentinel_master) },
+        { "Sentinel", &option_sentinels, offsetof(RedisSettings, sentinels),
+          .min = DEFAULT_SENTINEL_PORT },
+        { "SentinelPasswordCredential", &option_credential,
+          offsetof(RedisSettings, sentinel_password) },
         { "Username", &option_string, offsetof(RedisSettings, username) },
         { "PasswordCredential", &option_credential, offsetof(RedisSettings, password) },
         { "Database", &option_unsigned, offsetof(RedisSettings, database), "0", 0, DATABASE_MAX },
+        { "Role", &option_word, offsetof(RedisSettings, role), "any", .words = roles },
+        { "Replication", &option_bool, offsetof(RedisSettings, wants_replication), "no" },
+        { "Command", &option_redis_command, offsetof(RedisSettings, command) },
+        { "ExpectValue", &option_string, offsetof(RedisSettings, expected) },
+        { "TLS", &option_bool, offsetof(RedisSettings, is_tls), "no" },
+        TLS_OPTIONS(RedisSettings, tls),
 };
 
 static const CheckScheme redis_schemes[] = {
@@ -429,10 +412,10 @@ const CheckDriver redis_driver = {
                 .schemes = redis_schemes,
                 .schema = SCHEMA(redis_options),
                 .settings_size = sizeof(RedisSettings),
-                .validate = redis_validate,
-                .describe = redis_describe,
+                .validate = redis_settings_validate,
+                .describe = redis_settings_describe,
         },
-        .shared_size = sizeof(RedisShared),
+        .shared_size = sizeof(RedisPool),
         .attach = redis_attach,
         .detach = redis_detach,
         .instance_size = sizeof(RedisInstance),

@@ -3,7 +3,11 @@
 
 #include <ctype.h>
 
+#include "base/parse.h"
 #include "base/text.h"
+#include "check/redis-replication.h"
+
+#define SHOWN_MAX 64 /* of a value that is not the expected one */
 
 /* The first of these that the error begins with decides. */
 static const struct {
@@ -21,19 +25,6 @@ static const struct {
         { "ERR Protocol error", REASON_PROTOCOL, "" },
 };
 
-/* What a healthy server answers. */
-static const char *const expected[] = {
-        [REDIS_AUTH] = "OK",
-        [REDIS_SELECT] = "OK",
-        [REDIS_PING] = "PONG",
-};
-
-static const char *const step_words[] = {
-        [REDIS_AUTH] = "AUTH",
-        [REDIS_SELECT] = "SELECT",
-        [REDIS_PING] = "PING",
-};
-
 /* Errors begin with a word in capitals: "LOADING", "MASTERDOWN", "BUSY", "MISCONF". */
 static void set_detail_from_word(Result *r, const char *text) {
         char word[RESULT_DETAIL_MAX] = "";
@@ -43,7 +34,7 @@ static void set_detail_from_word(Result *r, const char *text) {
         result_set_detail(r, word);
 }
 
-static void judge_error(RedisStep step, const char *text, Result *ret) {
+static void judge_error(const char *command, const char *text, Result *ret) {
         for (size_t i = 0; i < ELEMENTSOF(errors); i++)
                 if (str_starts_with(text, errors[i].prefix)) {
                         result_fail(ret, errors[i].reason, "%s", text);
@@ -52,29 +43,96 @@ static void judge_error(RedisStep step, const char *text, Result *ret) {
                 }
         /* "ERR" says nothing; which command it was does. */
         if (str_starts_with(text, "ERR ")) {
-                result_fail(ret, step == REDIS_AUTH ? REASON_AUTH : REASON_STATUS, "%s: %s",
-                            step_words[step], text);
+                result_fail(ret, str_equal(command, "AUTH") ? REASON_AUTH : REASON_STATUS, "%s: %s",
+                            command, text);
                 return;
         }
         result_fail(ret, REASON_STATUS, "%s", text);
         set_detail_from_word(ret, text);
 }
 
-bool redis_judge(RedisStep step, const RedisReply *reply, Result *ret) {
+void redis_reply_reset(RedisReply *r) {
+        for (size_t i = 0; i < REDIS_WORDS_MAX; i++)
+                free(r->words[i]);
+        *r = (RedisReply){};
+}
+
+bool redis_judge_kind(const char *command, RedisKind wanted, const RedisReply *reply, Result *ret) {
+        if (reply->kind == wanted)
+                return true;
+        if (reply->kind == REDIS_ERROR)
+                judge_error(command, reply->text, ret);
+        else
+                result_fail(ret, REASON_PROTOCOL, "The answer to %s is of the wrong kind", command);
+        return false;
+}
+
+bool redis_judge_status(const char *command, const char *expected, const RedisReply *reply,
+                        Result *ret) {
+        if (!redis_judge_kind(command, REDIS_STATUS, reply, ret))
+                return false;
+        if (str_equal(reply->text, expected))
+                return true;
+        result_fail(ret, REASON_PROTOCOL, "The answer to %s is \"%s\"", command, reply->text);
+        return false;
+}
+
+/* -- values ------------------------------------------------------------------------------------ */
+
+/* The reply as a text; NULL: there is none. */
+static const char *value_text(const RedisCommand *c, const RedisReply *reply,
+                              char buf[static REDIS_INFO_MAX]) {
         switch (reply->kind) {
         case REDIS_STATUS:
-                if (str_equal(reply->text, expected[step]))
-                        return true;
-                result_fail(ret, REASON_PROTOCOL, "The answer to %s is \"%s\"", step_words[step],
-                            reply->text);
-                return false;
+                return reply->text;
+        case REDIS_INTEGER:
+                snprintf(buf, REDIS_INFO_MAX, "%lld", reply->number);
+                return buf;
+        case REDIS_STRING:
+                if (!c->field)
+                        return reply->words[0];
+                return redis_info_find(reply->words[0], c->field, buf) ? buf : NULL;
+        case REDIS_NIL:
         case REDIS_ERROR:
-                judge_error(step, reply->text, ret);
-                return false;
-        case REDIS_OTHER:
-                result_fail(ret, REASON_PROTOCOL, "The answer to %s is of the wrong kind",
-                            step_words[step]);
+        case REDIS_ARRAY:
+                return NULL;
+        }
+        return NULL;
+}
+
+static void judge_mismatch(const char *subject, const char *text, const char *expected,
+                           Result *ret) {
+        char shown[SHOWN_MAX];
+
+        text_sanitize(shown, sizeof(shown), text, strlen(text));
+        result_fail(ret, REASON_MISMATCH, "%s is \"%s\", not \"%s\"", subject, shown, expected);
+        result_set_detail(ret, "value");
+}
+
+bool redis_judge_value(const RedisCommand *c, const char *expected, const RedisReply *reply,
+                       Result *ret) {
+        char subject[REDIS_COMMAND_TEXT_MAX], buf[REDIS_INFO_MAX];
+        const char *text = value_text(c, reply, buf);
+        double number;
+
+        (void) redis_command_text(subject, c);
+        if (reply->kind == REDIS_ERROR || reply->kind == REDIS_ARRAY)
+                return redis_judge_kind(c->type->name, REDIS_STRING, reply, ret);
+        /* TTL and PTTL say -2 where there is no key. */
+        if (!text || (*c->type->unit && reply->kind == REDIS_INTEGER && reply->number == -2)) {
+                result_fail(ret, REASON_MISSING, "%s: there is none", subject);
+                result_set_detail(ret, "value");
                 return false;
         }
-        return false;
+        if (expected && !str_equal(text, expected)) {
+                judge_mismatch(subject, text, expected, ret);
+                return false;
+        }
+        if (parse_double(text, &number) < 0) {
+                result_pass(ret, "%s is there", subject);
+                return true;
+        }
+        result_pass(ret, "%s is %.15g", subject, number);
+        result_add_value(ret, "value", number, c->type->unit);
+        return true;
 }
