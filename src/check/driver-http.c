@@ -12,12 +12,14 @@
 #include "base/text.h"
 #include "check/driver.h"
 #include "check/http-handle.h"
+#include "check/http-profile.h"
+#include "check/http-request.h"
 #include "check/http-transfer.h"
 #include "check/http-verdict.h"
 #include "io/multi.h"
 
-#define CONNECTIONS_MAX 4096
-#define REPLY_MAX_BYTES ((uint64_t) 16 * 1024 * 1024) /* of MaxReply= */
+#define CONNECTIONS_MAX      4096
+#define CERTIFICATE_MAX_USEC (3650 * USEC_PER_DAY)
 
 /* A server that passes a check and closes the connection sooner than this may be dying, and nothing
  * is to be learned of that, unless it lives on after so many times. */
@@ -33,8 +35,8 @@ typedef struct HttpShared {
 } HttpShared;
 
 typedef struct HttpInstance {
-        Check *check;               /* borrowed */
-        struct curl_slist *headers; /* owned, with secrets */
+        Check *check; /* borrowed */
+        HttpLists lists;
         struct curl_slist *resolve; /* owned: the server's addresses as libcurl wants them */
         PeerWatch watch;
         usec_t closes_after_usec; /* the server closes connections that have been idle so long */
@@ -47,27 +49,12 @@ typedef struct HttpRun {
         CURL *easy; /* owned */
         HttpCall call;
         HttpReply reply;
-        bool is_retried;
+        bool is_retried, keeps_body;
         uint64_t max_reply;
+        StrBuf body;
 } HttpRun;
 
 /* -- the handle -------------------------------------------------------------------------------- */
-
-static int header_list_make(const HttpSettings *s, struct curl_slist **ret) {
-        int r;
-
-        STRV_FOREACH(header, s->headers) {
-                r = http_headers_append(ret, *header);
-                if (r < 0)
-                        return r;
-        }
-        for (size_t i = 0; i < s->header_credentials.n; i++) {
-                r = http_headers_append_secret(ret, &s->header_credentials.items[i]);
-                if (r < 0)
-                        return r;
-        }
-        return s->bearer.secret ? http_headers_append_bearer(ret, &s->bearer) : 0;
-}
 
 static size_t on_head(char *bytes, size_t size, size_t n, void *userdata) {
         HttpReply *reply = userdata;
@@ -76,46 +63,31 @@ static size_t on_head(char *bytes, size_t size, size_t n, void *userdata) {
         reply->head_bytes += length;
         if (reply->head_bytes > HTTP_HEAD_MAX)
                 return CURL_WRITEFUNC_ERROR;
-        /* The empty line ends the head; after that of a 1xx another one comes. */
-        reply->is_head_complete = length > 0 && (bytes[0] == '\r' || bytes[0] == '\n');
+        /* The empty line ends the head; after that of a 1xx another one comes, and behind the body
+         * there may be trailers. */
+        if (length > 5 && memcmp(bytes, "HTTP/", 5) == 0)
+                reply->is_head_complete = false;
+        else if (length > 0 && (bytes[0] == '\r' || bytes[0] == '\n'))
+                reply->is_head_complete = true;
         return length;
 }
 
-static size_t on_body(char *bytes _unused_, size_t size, size_t n, void *userdata) {
+static size_t on_body(char *bytes, size_t size, size_t n, void *userdata) {
         HttpRun *r = userdata;
-        size_t length = size * n;
+        size_t length = size * n, taken = MIN(length, r->max_reply - r->reply.body_bytes);
 
-        if (length > r->max_reply - r->reply.body_bytes) {
-                r->reply.body_bytes = r->max_reply;
-                r->reply.is_cut = true;
-                return CURL_WRITEFUNC_ERROR;
-        }
-        r->reply.body_bytes += length;
-        return length;
+        r->reply.body_bytes += taken;
+        if (r->keeps_body)
+                strbuf_append_bytes(&r->body, bytes, taken);
+        if (taken == length && !r->body.failed)
+                return length;
+        r->reply.is_cut = taken < length;
+        return CURL_WRITEFUNC_ERROR;
 }
 
 static bool easy_set_functions(CURL *easy) {
-        return curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) == CURLE_OK &&
-               curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head) == CURLE_OK &&
+        return curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head) == CURLE_OK &&
                curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK;
-}
-
-static bool easy_set_settings(CURL *easy, const HttpSettings *s, struct curl_slist *headers) {
-        const HttpTls tls = {
-                .ca_certificate = s->ca_certificate,
-                .client_certificate = s->client_certificate,
-                .client_key = s->client_key,
-                .client_key_text = s->client_key_credential.secret,
-        };
-
-        return http_set_tls(easy, &tls) &&
-               curl_easy_setopt(easy, CURLOPT_URL, s->url) == CURLE_OK &&
-               curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, s->unix_socket) == CURLE_OK &&
-               curl_easy_setopt(easy, CURLOPT_RESOLVE, NULL) == CURLE_OK &&
-               curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
-               curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK &&
-               (s->method == HTTP_METHOD_GET ||
-                curl_easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK);
 }
 
 /* -- the check --------------------------------------------------------------------------------- */
@@ -137,7 +109,7 @@ static void http_close(Check *check) {
         HttpInstance *i = check_instance(check);
 
         peer_watch_drop(&i->watch);
-        http_headers_free(i->headers);
+        http_lists_done(&i->lists);
         curl_slist_free_all(i->resolve);
         memset(i, 0, sizeof(*i));
 }
@@ -148,7 +120,7 @@ static int http_open(Check *check) {
 
         i->check = check;
         i->closes_after_usec = USEC_INFINITY;
-        r = header_list_make(check_settings(check), &i->headers);
+        r = http_lists_make(check_settings(check), &i->lists);
         if (r < 0)
                 http_close(check);
         return r;
@@ -206,7 +178,10 @@ static int run_request(CheckRun *run) {
         HttpShared *shared = check_shared(check_run_check(run));
 
         r->reply = (HttpReply){ .text = "" };
-        return http_call_request(&r->call, shared->multi, !r->is_retried);
+        strbuf_reset(&r->body);
+        return http_call_request(&r->call, shared->multi,
+                                 !r->is_retried &&
+                                         http_request_may_be_kept(check_run_settings(run)));
 }
 
 static bool run_deserves_retry(const HttpRun *r, CURLcode code) {
@@ -228,6 +203,8 @@ static void on_transfer_done(void *userdata, CURLcode code) {
         peer_watch_drop(&i->watch);
         (void) multi_watch(&r->call.transfer, &i->watch, on_peer_closed, i);
         http_call_complete(&r->call, code, &r->reply);
+        r->reply.body = r->body.text;
+        r->reply.n_body = r->body.length;
         http_judge(check_run_settings(run), &r->reply, &result);
         run_finish(run, &result);
 }
@@ -245,13 +222,18 @@ static int http_start(CheckRun *run) {
         const HttpSettings *s = check_run_settings(run);
 
         r->easy = http_handle_take(&shared->handles);
-        if (!r->easy || !easy_set_functions(r->easy) || !easy_set_settings(r->easy, s, i->headers))
+        if (!r->easy || !easy_set_functions(r->easy) || !http_request_set(r->easy, s, &i->lists))
                 return -ENOMEM;
         http_call_prepare(&r->call, run, r->easy, &i->resolve, &call_handler);
         (void) curl_easy_setopt(r->easy, CURLOPT_HEADERDATA, &r->reply);
         (void) curl_easy_setopt(r->easy, CURLOPT_WRITEDATA, r);
+        if (!http_request_may_be_kept(s))
+                (void) curl_easy_setopt(r->easy, CURLOPT_FORBID_REUSE, 1L);
         r->max_reply = s->max_reply;
-        return s->unix_socket ? run_request(run) : http_call_start(&r->call, &s->server);
+        r->keeps_body = http_settings_need_body(s);
+        if (s->unix_socket || s->resolve.is_set)
+                return run_request(run);
+        return http_call_start(&r->call, &s->server);
 }
 
 static void http_stop(CheckRun *run) {
@@ -259,6 +241,7 @@ static void http_stop(CheckRun *run) {
         HttpShared *shared = check_shared(check_run_check(run));
 
         http_call_stop(&r->call);
+        strbuf_done(&r->body);
         http_handle_give(&shared->handles, r->easy);
 }
 
@@ -267,24 +250,41 @@ static void http_stop(CheckRun *run) {
 static const char *const method_words[] = {
         [HTTP_METHOD_GET] = "GET",
         [HTTP_METHOD_HEAD] = "HEAD",
+        [HTTP_METHOD_POST] = "POST",
         NULL,
 };
 
 static const Option http_options[] = {
-        { "URL", &option_string, offsetof(HttpSettings, url), .flags = OPTION_REQUIRED },
+        { "URL", &option_string, offsetof(HttpSettings, url) },
+        { "Profile", &option_word, offsetof(HttpSettings, profile), "none",
+          .words = http_profile_words },
         { "Method", &option_word, offsetof(HttpSettings, method), "GET", .words = method_words },
+        { "Body", &option_string, offsetof(HttpSettings, body) },
+        { "ContentType", &option_string, offsetof(HttpSettings, content_type) },
         { "Header", &option_strv, offsetof(HttpSettings, headers) },
         { "HeaderCredential", &option_header_credential,
           offsetof(HttpSettings, header_credentials) },
+        { "KeyCredential", &option_credential, offsetof(HttpSettings, key) },
         { "BearerCredential", &option_credential, offsetof(HttpSettings, bearer) },
+        { "Username", &option_string, offsetof(HttpSettings, username) },
+        { "PasswordCredential", &option_credential, offsetof(HttpSettings, password) },
         { "ExpectStatus", &option_status_set, offsetof(HttpSettings, expect_status), "200-299" },
+        { "ExpectBody", &option_pattern, offsetof(HttpSettings, expect_body) },
+        { "ExpectJSON", &option_json_expectations, offsetof(HttpSettings, expect_json) },
+        { "HTTP2", &option_bool, offsetof(HttpSettings, is_http2), "no" },
+        { "Resolve", &option_http_resolve, offsetof(HttpSettings, resolve) },
         { "CACertificate", &option_path, offsetof(HttpSettings, ca_certificate) },
         { "ClientCertificate", &option_path, offsetof(HttpSettings, client_certificate) },
         { "ClientKey", &option_path, offsetof(HttpSettings, client_key) },
         { "ClientKeyCredential", &option_credential,
           offsetof(HttpSettings, client_key_credential) },
+        { "CertificateWarn", &option_timespan, offsetof(HttpSettings, certificate_warn_usec), NULL,
+          0, CERTIFICATE_MAX_USEC },
+        { "CertificateFail", &option_timespan, offsetof(HttpSettings, certificate_fail_usec), NULL,
+          0, CERTIFICATE_MAX_USEC },
         { "UnixSocket", &option_path, offsetof(HttpSettings, unix_socket) },
-        { "MaxReply", &option_size, offsetof(HttpSettings, max_reply), "64K", 1, REPLY_MAX_BYTES },
+        { "MaxReply", &option_size, offsetof(HttpSettings, max_reply), NULL, 1,
+          HTTP_REPLY_MAX_BYTES },
 };
 
 static const CheckScheme http_schemes[] = {

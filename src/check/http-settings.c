@@ -1,101 +1,42 @@
 /* SPDX-License-Identifier: MIT */
 #include "check/http-settings.h"
 
-#include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
-#include <strings.h>
+#include <string.h>
 
-#include "base/parse.h"
 #include "base/text.h"
+#include "check/http-headers.h"
+#include "check/http-profile.h"
 
-#define HEADERS_MAX       32
-#define HEADER_LENGTH_MAX 4096
+#define REPLY_DEFAULT_BYTES ((uint64_t) 64 * 1024)
 
-/* -- ExpectStatus= ----------------------------------------------------------------------------- */
+/* -- Resolve= ---------------------------------------------------------------------------------- */
 
-bool status_set_has(const StatusSet *s, long status) {
-        size_t i = (size_t) (status - HTTP_STATUS_MIN);
+static int resolve_parse(const Option *o _unused_, const char *value, void *field,
+                         char why[static OPTION_WHY_MAX] _unused_) {
+        HttpResolve *resolve = field;
 
-        return status >= HTTP_STATUS_MIN && status <= HTTP_STATUS_MAX &&
-               s->bits[i / 8] & 1U << i % 8;
-}
-
-static void status_set_add(StatusSet *s, unsigned status) {
-        size_t i = status - HTTP_STATUS_MIN;
-
-        s->bits[i / 8] |= (uint8_t) (1U << i % 8);
-}
-
-/* Exactly three digits, "200". */
-static int status_parse(const char *s, unsigned *ret) {
-        unsigned v = 0;
-
-        for (size_t i = 0; i < 3; i++) {
-                if (!isdigit((unsigned char) s[i]))
-                        return -EINVAL;
-                v = v * 10 + (unsigned) (s[i] - '0');
-        }
-        if (v < HTTP_STATUS_MIN || v > HTTP_STATUS_MAX)
-                return -ERANGE;
-        *ret = v;
-        return 0;
-}
-
-/* "200" or "200-299", n bytes long. */
-static int status_range_parse(const char *s, size_t n, unsigned *ret_first, unsigned *ret_last) {
-        int r;
-
-        if (n != 3 && !(n == 7 && s[3] == '-'))
+        if (ip_parse(value, &resolve->ip) < 0)
                 return -EINVAL;
-        r = status_parse(s, ret_first);
-        if (r < 0)
-                return r;
-        r = status_parse(s + n - 3, ret_last);
-        if (r < 0)
-                return r;
-        return *ret_first <= *ret_last ? 0 : -EINVAL;
-}
-
-static int status_set_parse(const Option *o _unused_, const char *value, void *field,
-                            char why[static OPTION_WHY_MAX]) {
-        StatusSet *set = field, parsed = *set;
-        char shown[OPTION_VALUE_SHOWN_MAX];
-
-        for (const char *p = value; *p; p += strspn(p, " \t")) {
-                size_t n = strcspn(p, " \t");
-                unsigned first, last;
-                int r;
-
-                r = status_range_parse(p, n, &first, &last);
-                if (r < 0) {
-                        snprintf(why, OPTION_WHY_MAX,
-                                 "\"%s\" is not a status code from %d to %d or a range of them",
-                                 text_sanitize(shown, sizeof(shown), p, n), HTTP_STATUS_MIN,
-                                 HTTP_STATUS_MAX);
-                        return r;
-                }
-                for (unsigned i = first; i <= last; i++)
-                        status_set_add(&parsed, i);
-                p += n;
-        }
-        *set = parsed;
+        resolve->is_set = true;
         return 0;
 }
 
-static void status_set_canonical(const Option *o _unused_, const void *field, StrBuf *out) {
-        for (long i = HTTP_STATUS_MIN; i <= HTTP_STATUS_MAX; i++)
-                if (status_set_has(field, i))
-                        strbuf_printf(out, " %ld", i);
+static void resolve_canonical(const Option *o _unused_, const void *field, StrBuf *out) {
+        const HttpResolve *resolve = field;
+        char ip[IP_TEXT_MAX];
+
+        if (resolve->is_set)
+                strbuf_append(out, ip_format(ip, &resolve->ip));
 }
 
-const OptionType option_status_set = {
-        .expected = "status codes and ranges of them, such as 200-299 401",
-        .is_list = true,
-        .parse = status_set_parse,
-        .canonical = status_set_canonical,
-        .size = sizeof(StatusSet),
+const OptionType option_http_resolve = {
+        .expected = "an IP address such as 10.0.0.7 or fd00::7",
+        .parse = resolve_parse,
+        .canonical = resolve_canonical,
+        .size = sizeof(HttpResolve),
 };
 
 /* -- URL= -------------------------------------------------------------------------------------- */
@@ -162,151 +103,197 @@ static int url_check(CURLU *url, HttpSettings *s, char why[static OPTION_WHY_MAX
         }
         if (url_has(url, CURLUPART_USER) || url_has(url, CURLUPART_PASSWORD)) {
                 snprintf(why, OPTION_WHY_MAX,
-                         "a user and a password do not stand in a URL; use "
-                         "HeaderCredential=Authorization: NAME");
+                         "a user and a password do not stand in a URL; use Username= and "
+                         "PasswordCredential= or HeaderCredential=");
                 return -EINVAL;
         }
         return url_find_server(url, s, why);
 }
 
-/* -- Header= ----------------------------------------------------------------------------------- */
+/* -- Profile= ---------------------------------------------------------------------------------- */
 
-/* Never configured: they hold secrets, or they would change where the request ends. */
-static const struct {
-        const char *name, *instead;
-} headers_refused[] = {
-        { "Authorization",
-          "a secret: use BearerCredential=NAME or HeaderCredential=Authorization: NAME" },
-        { "Proxy-Authorization", "a secret: use HeaderCredential=Proxy-Authorization: NAME" },
-        { "Cookie", "a secret: use HeaderCredential=Cookie: NAME" },
-        { "API-Key", "a secret: use HeaderCredential=API-Key: NAME" },
-        { "X-API-Key", "a secret: use HeaderCredential=X-API-Key: NAME" },
-        { "X-Auth-Token", "a secret: use HeaderCredential=X-Auth-Token: NAME" },
-        { "X-Access-Token", "a secret: use HeaderCredential=X-Access-Token: NAME" },
-        { "Private-Token", "a secret: use HeaderCredential=Private-Token: NAME" },
-        { "X-Vault-Token", "a secret: use HeaderCredential=X-Vault-Token: NAME" },
-        { "Ocp-Apim-Subscription-Key",
-          "a secret: use HeaderCredential=Ocp-Apim-Subscription-Key: NAME" },
-        { "Content-Length", "the request has no body" },
-        { "Transfer-Encoding", "the request has no body" },
-        { "Expect", "the request has no body" },
-        { "Upgrade", "the connection stays HTTP/1.1" },
-};
+/* Whether the URL says more than which server it is. */
+static bool url_has_path(const char *url) {
+        const char *host = strstr(url, "://"), *path = host ? strpbrk(host + 3, "/?#") : NULL;
 
-static bool header_is(const char *header, size_t n, const char *name) {
-        return strlen(name) == n && strncasecmp(header, name, n) == 0;
+        return path && !str_equal(path, "/");
 }
 
-static int header_check(const char *header, char why[static OPTION_WHY_MAX]) {
-        static const char token[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                    "0123456789!#$%&'*+-.^_`|~";
-        size_t n = strspn(header, token), value = n + 1;
+static int url_set_profile(HttpSettings *s, const HttpProfile *profile) {
+        const char *server = s->url ? s->url : profile->url;
+        char *url;
 
-        if (n == 0 || header[n] != ':') {
-                snprintf(why, OPTION_WHY_MAX, "not a header such as \"Accept: text/plain\"");
-                return -EINVAL;
-        }
-        value += strspn(header + value, " \t");
-        if (!header[value] || strlen(header) > HEADER_LENGTH_MAX) {
-                snprintf(why, OPTION_WHY_MAX, "the header's value is %s",
-                         header[value] ? "too long" : "empty");
-                return -EINVAL;
-        }
-        for (size_t i = value; header[i]; i++)
-                if (iscntrl((unsigned char) header[i]) && header[i] != '\t') {
-                        snprintf(why, OPTION_WHY_MAX, "a control character in the header's value");
-                        return -EINVAL;
-                }
-        for (size_t i = 0; i < ELEMENTSOF(headers_refused); i++)
-                if (header_is(header, n, headers_refused[i].name)) {
-                        snprintf(why, OPTION_WHY_MAX, "%s", headers_refused[i].instead);
-                        return -EINVAL;
-                }
+        if (asprintf(&url, "%.*s%s", (int) (strcspn(server + 8, "/") + 8), server, profile->path) <
+            0)
+                return -ENOMEM;
+        free(s->url);
+        s->url = url;
         return 0;
 }
 
-static int headers_check(const HttpSettings *s, char why[static OPTION_WHY_MAX]) {
+/* A URL with a path of its own is no list of models: then little is known of the answer. */
+static int settings_take_profile(HttpSettings *s, char why[static OPTION_WHY_MAX]) {
+        const HttpProfile *profile = http_profile(s->profile);
+        bool has_expectations = s->expect_json.n > 0 || s->expect_body.text;
         int r;
 
-        if (strv_length(s->headers) > HEADERS_MAX) {
-                snprintf(why, OPTION_WHY_MAX, "more than %d headers", HEADERS_MAX);
+        if (s->max_reply == 0)
+                s->max_reply = profile ? HTTP_EXPECT_MAX_BYTES : REPLY_DEFAULT_BYTES;
+        if (!s->url && (!profile || !profile->url)) {
+                snprintf(why, OPTION_WHY_MAX, "%s",
+                         profile ? "needed, since each customer has one "
+                                   "such as https://NAME.openai.azure.com"
+                                 : "required, but not set");
                 return -EINVAL;
         }
-        STRV_FOREACH(header, s->headers) {
-                r = header_check(*header, why);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        if (!profile || (s->url && (url_has_path(s->url) || strlen(s->url) < strlen("http://x"))))
+                return 0;
+        r = url_set_profile(s, profile);
+        for (size_t i = 0; i < HTTP_PROFILE_EXPECT_MAX && profile->expect_json[i]; i++)
+                if (r >= 0 && !has_expectations)
+                        r = json_expectations_add(&s->expect_json, profile->expect_json[i], why);
+        return r;
 }
 
 /* -- the type ---------------------------------------------------------------------------------- */
 
-static bool has_authorization(const HttpSettings *s) {
-        for (size_t i = 0; i < s->header_credentials.n; i++)
-                if (strcasecmp(s->header_credentials.items[i].header, "Authorization") == 0)
-                        return true;
-        return false;
+typedef struct Conflict {
+        bool is_there;
+        const char *key, *text;
+} Conflict;
+
+static const char *conflict_find(const Conflict *conflicts, size_t n,
+                                 char why[static OPTION_WHY_MAX]) {
+        for (size_t i = 0; i < n; i++)
+                if (conflicts[i].is_there) {
+                        snprintf(why, OPTION_WHY_MAX, "%s", conflicts[i].text);
+                        return conflicts[i].key;
+                }
+        return NULL;
 }
 
 /* The key that makes no sense beside the others, or NULL. */
-static const char *settings_conflict(const HttpSettings *s, char why[static OPTION_WHY_MAX]) {
-        const char *key = NULL, *text = "needs an https:// URL";
+static const char *connection_conflict(const HttpSettings *s, char why[static OPTION_WHY_MAX]) {
+        static const char https[] = "needs an https:// URL";
+        bool has_key = s->client_key || s->client_key_credential.name;
+        const Conflict conflicts[] = {
+                { !s->is_tls && s->ca_certificate, "CACertificate", https },
+                { !s->is_tls && s->client_certificate, "ClientCertificate", https },
+                { !s->is_tls && s->certificate_warn_usec > 0, "CertificateWarn", https },
+                { !s->is_tls && s->certificate_fail_usec > 0, "CertificateFail", https },
+                { s->client_key && s->client_key_credential.name, "ClientKey",
+                  "ClientKeyCredential= is given as well" },
+                { !s->client_certificate && has_key,
+                  s->client_key ? "ClientKey" : "ClientKeyCredential", "needs ClientCertificate=" },
+                { s->unix_socket && strlen(s->unix_socket) > ADDRESS_PATH_MAX, "UnixSocket",
+                  "the path of a unix socket is longer than 107 bytes" },
+                { s->unix_socket && s->resolve.is_set, "Resolve", "UnixSocket= is given as well" },
+                { s->resolve.is_set && s->server.kind != ADDRESS_NAME, "Resolve",
+                  "the URL has an address instead of a host name" },
+        };
 
-        if (!s->is_tls && s->ca_certificate)
-                key = "CACertificate";
-        else if (!s->is_tls && s->client_certificate)
-                key = "ClientCertificate";
-        else if (s->client_key && s->client_key_credential.name) {
-                key = "ClientKey";
-                text = "ClientKeyCredential= is given as well";
-        } else if (!s->client_certificate && (s->client_key || s->client_key_credential.name)) {
-                key = s->client_key ? "ClientKey" : "ClientKeyCredential";
-                text = "needs ClientCertificate=";
-        } else if (s->bearer.name && has_authorization(s)) {
-                key = "BearerCredential";
-                text = "HeaderCredential= sets Authorization already";
-        } else if (s->unix_socket && strlen(s->unix_socket) > ADDRESS_PATH_MAX) {
-                key = "UnixSocket";
-                text = "the path of a unix socket is longer than 107 bytes";
-        }
-        if (key)
-                snprintf(why, OPTION_WHY_MAX, "%s", text);
-        return key;
+        return conflict_find(conflicts, ELEMENTSOF(conflicts), why);
 }
 
-int http_settings_validate(void *settings, const char **ret_key, char why[static OPTION_WHY_MAX]) {
-        HttpSettings *s = settings;
+static const char *request_conflict(const HttpSettings *s, char why[static OPTION_WHY_MAX]) {
+        static const char by_header[] = "HeaderCredential= sets Authorization already",
+                          by_key[] = "KeyCredential= sets Authorization already",
+                          by_bearer[] = "BearerCredential= sets Authorization already";
+        const HttpProfile *profile = http_profile(s->profile);
+        bool has_header = http_header_credentials_have(&s->header_credentials, "Authorization");
+        bool has_key = s->key.name && profile && !profile->key_header;
+        const Conflict conflicts[] = {
+                { s->key.name && !profile, "KeyCredential", "needs Profile=" },
+                { s->key.name && profile && profile->key_header &&
+                          http_header_credentials_have(&s->header_credentials, profile->key_header),
+                  "KeyCredential", "HeaderCredential= sets this header already" },
+                { has_key && has_header, "KeyCredential", by_header },
+                { s->bearer.name && has_header, "BearerCredential", by_header },
+                { s->bearer.name && has_key, "BearerCredential", by_key },
+                { s->username && has_header, "Username", by_header },
+                { s->username && has_key, "Username", by_key },
+                { s->username && s->bearer.name, "Username", by_bearer },
+                { s->username && !s->password.name, "Username", "needs PasswordCredential=" },
+                { s->username && strchr(s->username, ':'), "Username",
+                  "a colon cannot stand in it" },
+                { s->password.name && !s->username, "PasswordCredential", "needs Username=" },
+                { s->body && s->method != HTTP_METHOD_POST, "Body", "needs Method=POST" },
+                { s->content_type && !s->body, "ContentType", "needs Body=" },
+                { s->content_type && http_headers_have(s->headers, "Content-Type"), "ContentType",
+                  "Header= sets it already" },
+        };
+
+        return conflict_find(conflicts, ELEMENTSOF(conflicts), why);
+}
+
+static const char *reply_conflict(const HttpSettings *s, char why[static OPTION_WHY_MAX]) {
+        static const char head[] = "an answer to HEAD has no body";
+        const Conflict conflicts[] = {
+                { s->method == HTTP_METHOD_HEAD && s->expect_body.text, "ExpectBody", head },
+                { s->method == HTTP_METHOD_HEAD && s->expect_json.n > 0, "ExpectJSON", head },
+                { http_settings_need_body(s) && s->max_reply > HTTP_EXPECT_MAX_BYTES, "MaxReply",
+                  "of a body that is looked into at most 1M is read" },
+        };
+
+        return conflict_find(conflicts, ELEMENTSOF(conflicts), why);
+}
+
+bool http_settings_need_body(const HttpSettings *s) {
+        return s->expect_body.text || s->expect_json.n > 0 || http_profile(s->profile);
+}
+
+static int url_validate(HttpSettings *s, char why[static OPTION_WHY_MAX]) {
         CURLU *url = curl_url();
         int r;
 
         if (!url)
                 return -ENOMEM;
-        *ret_key = "URL";
         r = url_check(url, s, why);
         curl_url_cleanup(url);
+        return r;
+}
+
+int http_settings_validate(void *settings, const char **ret_key, char why[static OPTION_WHY_MAX]) {
+        static const char *(*const conflicts[])(const HttpSettings *,
+                                                char[static OPTION_WHY_MAX]) = {
+                connection_conflict,
+                request_conflict,
+                reply_conflict,
+        };
+        HttpSettings *s = settings;
+        int r;
+
+        *ret_key = "URL";
+        r = settings_take_profile(s, why);
+        if (r >= 0)
+                r = url_validate(s, why);
         if (r < 0)
                 return r;
         *ret_key = "Header";
-        r = headers_check(s, why);
-        if (r < 0)
-                return r;
-        *ret_key = settings_conflict(s, why);
-        return *ret_key ? -EINVAL : 0;
+        r = http_headers_check(s->headers, why);
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(conflicts); i++) {
+                *ret_key = conflicts[i](s, why);
+                r = *ret_key ? -EINVAL : 0;
+        }
+        return r;
 }
 
 /* The query is left out: keys are often passed in it. */
 void http_settings_describe(const void *settings, CheckTarget *ret) {
         const HttpSettings *s = settings;
         int n = (int) strcspn(s->url, "?#");
+        char ip[IP_TEXT_MAX];
 
+        ret->host[0] = 0;
         ret->is_remote = !s->unix_socket && !address_is_local(&s->server);
         if (s->unix_socket)
                 snprintf(ret->text, sizeof(ret->text), "%s %.*s", s->unix_socket, n, s->url);
-        else
+        else if (s->resolve.is_set) {
+                snprintf(ret->text, sizeof(ret->text), "%s %.*s", ip_format(ip, &s->resolve.ip), n,
+                         s->url);
+                ret->is_remote = !ip_is_loopback(&s->resolve.ip);
+        } else
                 snprintf(ret->text, sizeof(ret->text), "%.*s", n, s->url);
-        if (s->server.kind == ADDRESS_NAME && !s->unix_socket)
+        if (s->server.kind == ADDRESS_NAME && !s->unix_socket && !s->resolve.is_set)
                 snprintf(ret->host, sizeof(ret->host), "%s", s->server.name);
-        else
-                ret->host[0] = 0;
 }

@@ -11,6 +11,7 @@
 #define CA_CACHE_SEC       300L /* how soon a changed CACertificate= is seen */
 #define RECEIVE_BUFFER_MAX 16384L
 #define CONNECT_EXTRA_MSEC 1000
+#define HTTP_SCHEME_MAX    16
 
 /* -- headers ----------------------------------------------------------------------------------- */
 
@@ -34,6 +35,8 @@ static int headers_append_wiped(struct curl_slist **l, const char *begin, const 
         char *text;
         int r;
 
+        if (strpbrk(secret, "\r\n"))
+                return -EINVAL;
         r = asprintf(&text, "%s%s%s", begin, between, secret);
         if (r < 0)
                 return -ENOMEM;
@@ -47,8 +50,12 @@ int http_headers_append_secret(struct curl_slist **l, const HeaderCredential *h)
         return headers_append_wiped(l, h->header, ": ", h->credential.secret);
 }
 
-int http_headers_append_bearer(struct curl_slist **l, const Credential *token) {
-        return headers_append_wiped(l, "Authorization", ": Bearer ", token->secret);
+int http_headers_append_authorization(struct curl_slist **l, const char *scheme,
+                                      const Credential *secret) {
+        char between[HTTP_SCHEME_MAX];
+
+        snprintf(between, sizeof(between), ": %s ", scheme);
+        return headers_append_wiped(l, "Authorization", between, secret->secret);
 }
 
 /* -- handles ----------------------------------------------------------------------------------- */
@@ -153,8 +160,23 @@ void http_call_complete(const HttpCall *call, CURLcode code, HttpReply *reply) {
         (void) curl_easy_getinfo(call->easy, CURLINFO_RETRY_AFTER, &retry_after_sec);
         if (retry_after_sec > 0)
                 reply->retry_after_usec = usec_mul(USEC_PER_SEC, (uint64_t) retry_after_sec);
+        if (call->peer.has_certificate) {
+                reply->expires_usec = call->peer.expires_usec;
+                reply->subject = call->peer.subject;
+        }
+        reply->now_realtime = clock_usec(CLOCK_REALTIME);
+        reply->interval_usec = check_config(check_run_check(call->run))->interval_usec;
         reply->text = call->text;
         reply->error = reply_errno(&call->transfer, call->text, code, os_errno);
+}
+
+static void call_find_peer(HttpCall *call) {
+        struct curl_tlssessioninfo *tls = NULL;
+
+        call->peer = (TlsPeer){};
+        if (curl_easy_getinfo(call->easy, CURLINFO_TLS_SSL_PTR, &tls) == CURLE_OK && tls &&
+            tls->backend == CURLSSLBACKEND_OPENSSL && tls->internals)
+                call->peer = tls_peer_of(tls->internals);
 }
 
 static int on_connected(void *userdata, char *peer _unused_, char *local _unused_,
@@ -162,6 +184,7 @@ static int on_connected(void *userdata, char *peer _unused_, char *local _unused
         HttpCall *call = userdata;
 
         check_run_set_phase(call->run, "waiting for the reply");
+        call_find_peer(call);
         return CURL_PREREQFUNC_OK;
 }
 

@@ -7,11 +7,14 @@
 #include "check/driver.h"
 #include "check/http-verdict.h"
 #include "io/multi.h"
+#include "io/tls.h"
 
-/* Lists of "Name: value", for CURLOPT_HTTPHEADER. -ENOMEM leaves the list as it was. */
+/* Lists of "Name: value", for CURLOPT_HTTPHEADER. -ENOMEM leaves the list as it was;
+ * -EINVAL: a secret has a line break, which no header can hold. */
 int http_headers_append(struct curl_slist **l, const char *header);
 int http_headers_append_secret(struct curl_slist **l, const HeaderCredential *h);
-int http_headers_append_bearer(struct curl_slist **l, const Credential *token);
+int http_headers_append_authorization(struct curl_slist **l, const char *scheme,
+                                      const Credential *secret);
 void http_headers_free(struct curl_slist *l); /* and wipes them */
 
 /* What is the same for all checks. False without memory, as below. */
@@ -57,6 +60,7 @@ typedef struct HttpCall {
         const Address *server;
         ResolveStatus why_stale;
         bool is_stale;              /* the addresses are the last good ones */
+        TlsPeer peer;               /* of the connection in use; empty without TLS */
         char text[CURL_ERROR_SIZE]; /* libcurl's words on a failure */
 } HttpCall;
 

@@ -9,9 +9,6 @@
 #include "base/text.h"
 #include "check/tls-verdict.h"
 
-/* A server may ask for a pause, but not for ever. */
-#define RETRY_AFTER_MAX_USEC USEC_PER_HOUR
-
 static const char *verify_detail(const HttpReply *reply) {
         const char *detail = tls_verify_detail(reply->verify);
 
@@ -43,13 +40,19 @@ static void judge_tls(const HttpSettings *s _unused_, const HttpReply *reply, Re
 }
 
 static void judge_connect(const HttpSettings *s, const HttpReply *reply, Result *ret) {
+        Address server = s->server;
         char address[ADDRESS_TEXT_MAX];
 
+        if (s->resolve.is_set) {
+                server.kind = ADDRESS_IP;
+                server.ip = s->resolve.ip;
+                memset(server.name, 0, sizeof(server.name));
+        }
         if (reply->error == 0)
                 result_fail(ret, REASON_UNREACHABLE, "%s", reply_text(reply));
         else
                 result_errno(ret, reply->error, "%s",
-                             s->unix_socket ? s->unix_socket : address_format(address, &s->server));
+                             s->unix_socket ? s->unix_socket : address_format(address, &server));
 }
 
 /* The connection broke while it was in use. */
@@ -127,28 +130,10 @@ static const struct {
 
 /* -- entry point ------------------------------------------------------------------------------- */
 
-/* A whole answer: the status decides. */
-static void judge_status(const HttpSettings *s, const HttpReply *reply, Result *ret) {
-        const char *from = s->server.kind == ADDRESS_NAME ? s->server.name : NULL;
-        char address[ADDRESS_TEXT_MAX], code[8];
-
-        if (!from)
-                from = address_format(address, &s->server);
-        if (status_set_has(&s->expect_status, reply->status))
-                result_pass(ret, "HTTP %ld", reply->status);
-        else {
-                result_fail(ret, REASON_STATUS, "HTTP %ld from %s", reply->status, from);
-                snprintf(code, sizeof(code), "%ld", reply->status);
-                result_set_detail(ret, code);
-        }
-        ret->retry_after_usec = MIN(reply->retry_after_usec, RETRY_AFTER_MAX_USEC);
-        result_add_value(ret, "body", (double) reply->body_bytes, "bytes");
-}
-
 void http_judge(const HttpSettings *s, const HttpReply *reply, Result *ret) {
         if (reply->code == CURLE_OK || (reply->code == CURLE_WRITE_ERROR && reply->is_cut)) {
                 if (reply->is_head_complete)
-                        judge_status(s, reply, ret);
+                        http_judge_answer(s, reply, ret);
                 else
                         judge_truncated(s, reply, ret);
                 return;

@@ -418,12 +418,12 @@ static void subject_of(const X509 *certificate, char buf[static TLS_SUBJECT_MAX]
 }
 
 /* The chain as it was built; what the peer sent where none could be. */
-static void peer_set_expiry(const TlsSession *s, TlsPeer *p) {
-        const STACK_OF(X509) *chain = SSL_get0_verified_chain(s->ssl);
+static void peer_set_expiry(const SSL *ssl, TlsPeer *p) {
+        const STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
         const X509 *first = NULL;
 
         if (p->verify != X509_V_OK || !chain)
-                chain = SSL_get_peer_cert_chain(s->ssl);
+                chain = SSL_get_peer_cert_chain(ssl);
         p->expires_usec = USEC_INFINITY;
         for (int i = 0; i < sk_X509_num(chain); i++) {
                 const X509 *certificate = sk_X509_value(chain, i);
@@ -438,15 +438,19 @@ static void peer_set_expiry(const TlsSession *s, TlsPeer *p) {
                 subject_of(first, p->subject);
 }
 
-TlsPeer tls_session_peer(const TlsSession *s) {
+TlsPeer tls_peer_of(const void *ssl) {
         TlsPeer p = {
-                .version = SSL_get_version(s->ssl),
-                .has_certificate = SSL_get0_peer_certificate(s->ssl),
-                .verify = SSL_get_verify_result(s->ssl),
+                .version = SSL_get_version(ssl),
+                .has_certificate = SSL_get0_peer_certificate(ssl),
+                .verify = SSL_get_verify_result(ssl),
         };
 
         p.verify_text = X509_verify_cert_error_string(p.verify);
         if (p.has_certificate)
-                peer_set_expiry(s, &p);
+                peer_set_expiry(ssl, &p);
         return p;
+}
+
+TlsPeer tls_session_peer(const TlsSession *s) {
+        return tls_peer_of(s->ssl);
 }

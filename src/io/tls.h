@@ -81,3 +81,6 @@ typedef struct TlsPeer {
 } TlsPeer;
 
 TlsPeer tls_session_peer(const TlsSession *s);
+
+/* The same of a session that somebody else made: ssl is an SSL *. */
+TlsPeer tls_peer_of(const void *ssl);

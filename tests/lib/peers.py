@@ -212,6 +212,7 @@ class Request:
     target: str
     headers: dict       # lower-case name -> value (the last one)
     raw: bytes
+    body: bytes = b""
 
 
 @dataclasses.dataclass
@@ -258,6 +259,12 @@ class HttpServer(TcpServer):
                 pending += data
             head, _, pending = pending.partition(b"\r\n\r\n")
             request = parse_request(head)
+            while len(pending) < (length := int(request.headers.get("content-length", 0))):
+                data = connection.recv(65536)
+                if not data:
+                    return
+                pending += data
+            request.body, pending = pending[:length], pending[length:]
             self.requests.append(request)
             if not self._answer(connection, request):
                 return
