@@ -23,6 +23,7 @@ typedef struct Daemon {
         const DaemonOptions *options; /* borrowed */
         sd_event *event;              /* owned reference */
         State *state;                 /* owned: what the next snapshot is made of */
+        SystemdLink *systemd;         /* owned; NULL with --bus=none */
         Engine *engine;               /* owned */
         Publisher *publisher;         /* owned */
         Notify *notify;               /* owned */

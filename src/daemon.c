@@ -379,6 +379,7 @@ static void daemon_done(Daemon *d) {
         agent_free(d->agent);
         http_routes_free(d->routes);
         engine_free(d->engine);
+        systemd_link_free(d->systemd);
         notify_free(d->notify);
         publisher_free(d->publisher);
         state_free(d->state);
@@ -389,6 +390,21 @@ static void daemon_done(Daemon *d) {
         for (size_t i = 0; i < ELEMENTSOF(d->signals); i++)
                 sd_event_source_disable_unref(d->signals[i]);
         sd_event_unref(d->event);
+}
+
+static int daemon_make_engine(Daemon *d) {
+        int r = 0;
+
+        if (d->options->bus != BUS_MODE_NONE)
+                r = systemd_link_new(d->event,
+                                     d->options->bus == BUS_MODE_USER ? BUS_USER : BUS_SYSTEM,
+                                     &d->systemd);
+        if (r >= 0)
+                r = engine_new(d->event, &engine_handler, d, &d->engine);
+        if (r < 0)
+                return log_errno(LOG_ERR, r, "Cannot set up the check engine");
+        engine_set_systemd(d->engine, d->systemd);
+        return 0;
 }
 
 static int daemon_init(Daemon *d, const DaemonOptions *options) {
@@ -408,9 +424,9 @@ static int daemon_init(Daemon *d, const DaemonOptions *options) {
         r = daemon_add_timers(d);
         if (r < 0)
                 return log_errno(LOG_ERR, r, "Cannot set up timers");
-        r = engine_new(d->event, &engine_handler, d, &d->engine);
+        r = daemon_make_engine(d);
         if (r < 0)
-                return log_errno(LOG_ERR, r, "Cannot set up the check engine");
+                return r;
         return daemon_load_first(d);
 }
 

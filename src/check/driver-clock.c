@@ -1,62 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Type=clock: whether the wall clock is synchronised, by the kernel's word (adjtimex(2)).
- *
- * Where the sandbox refuses that call, the file that systemd-timesyncd touches at each
- * synchronisation stands in for it, by the kernel's own rule: the error grows by 500 ppm, and a
- * clock whose error exceeds 16 s is not synchronised. */
+/* Type=clock: whether the wall clock is synchronised. */
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <sys/timex.h>
 
 #include "base/text.h"
+#include "check/clock-reading.h"
 #include "check/driver.h"
 
-#define TIMESYNC_PATH       "/run/systemd/timesync/synchronized"
-#define ERROR_PPM           500
-#define ERROR_UNSYNCED_USEC (16 * USEC_PER_SEC)
-#define DROP_IN             "the drop-in clock.conf allows it"
+#define DROP_IN "the drop-in clock.conf allows it"
 
 typedef struct ClockSettings {
         usec_t max_offset_usec, max_error_usec; /* 0: no limit */
 } ClockSettings;
-
-typedef struct ClockReading {
-        bool is_synchronized;
-        bool has_offset;     /* only the kernel knows it */
-        int64_t offset_usec; /* left to correct */
-        usec_t error_usec;   /* bound of the error */
-} ClockReading;
-
-/* In timex the offset is in the unit that the status says, errors are in microseconds. */
-static int kernel_read(ClockReading *ret) {
-        struct timex t = {};
-        int state;
-
-        state = adjtimex(&t);
-        if (state < 0)
-                return -errno;
-        *ret = (ClockReading){
-                .is_synchronized = state != TIME_ERROR && !(t.status & STA_UNSYNC),
-                .has_offset = true,
-                .offset_usec = t.status & STA_NANO ? t.offset / 1000 : t.offset,
-                .error_usec = (usec_t) MAX(t.maxerror, 0),
-        };
-        return 0;
-}
-
-static int timesync_read(ClockReading *ret) {
-        usec_t now = clock_usec(CLOCK_REALTIME), then;
-        struct stat st;
-
-        if (stat(TIMESYNC_PATH, &st) < 0)
-                return -errno;
-        then = (usec_t) st.st_mtim.tv_sec * USEC_PER_SEC;
-        *ret = (ClockReading){ .error_usec = usec_sub(now, then) / 1000000 * ERROR_PPM };
-        ret->is_synchronized = ret->error_usec < ERROR_UNSYNCED_USEC;
-        return 0;
-}
 
 static void clock_judge(const ClockSettings *s, const ClockReading *c, Result *ret) {
         usec_t offset_usec = (usec_t) (c->offset_usec < 0 ? -c->offset_usec : c->offset_usec);
@@ -86,20 +42,14 @@ static void clock_judge(const ClockSettings *s, const ClockReading *c, Result *r
                 result_add_value(ret, "offset", (double) c->offset_usec / USEC_PER_SEC, "seconds");
 }
 
-static bool is_refused(int error) {
-        return error == -EPERM || error == -EACCES || error == -ENOSYS;
-}
-
 static int clock_start(CheckRun *run) {
         const ClockSettings *s = check_run_settings(run);
         ClockReading reading = {};
         Result result;
         int r;
 
-        r = kernel_read(&reading);
-        if (is_refused(r) && s->max_offset_usec == 0 && timesync_read(&reading) >= 0)
-                r = 0;
-        if (is_refused(r))
+        r = clock_read(s->max_offset_usec == 0, &reading);
+        if (r == -EPERM)
                 result_error(&result, REASON_CONFIGURATION,
                              "The kernel may not be asked about the clock%s; " DROP_IN,
                              s->max_offset_usec > 0 ? ", and nobody else knows MaxOffset="

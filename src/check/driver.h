@@ -16,6 +16,7 @@
 
 #include "io/poll-set.h"
 #include "io/resolver.h"
+#include "io/systemd-link.h"
 #include "io/workers.h"
 #include "model/check-type.h"
 #include "model/config.h"
@@ -53,6 +54,9 @@ typedef struct CheckDriver {
         size_t run_size;
         int (*start)(CheckRun *run);
         void (*stop)(CheckRun *run);
+
+        /* What it means that the deadline has passed; NULL: it is a fail of reason `timeout`. */
+        void (*expire)(CheckRun *run, Result *ret);
 
         /* Push checks only: takes a reported result and finishes it as the check's own. Negative
          * errno refuses it. */
@@ -104,3 +108,6 @@ sd_event *engine_event(Engine *engine);    /* borrowed */
 PollSet *engine_poll_set(Engine *engine);  /* borrowed */
 Resolver *engine_resolver(Engine *engine); /* borrowed */
 Workers *engine_workers(Engine *engine);   /* borrowed */
+
+/* The way to systemd, borrowed; NULL: vitald is to be on no bus. */
+SystemdLink *engine_systemd(Engine *engine);

@@ -57,6 +57,7 @@ struct Engine {
         PollSet *poll_set;                          /* owned */
         Resolver *resolver;                         /* owned */
         Workers *workers;                           /* owned */
+        SystemdLink *systemd;                       /* borrowed; NULL: no bus */
         List shared;                                /* of Shared, owned */
 
         Config *config; /* owned reference; NULL before the first */

@@ -417,6 +417,14 @@ Workers *engine_workers(Engine *engine) {
         return engine->workers;
 }
 
+SystemdLink *engine_systemd(Engine *engine) {
+        return engine->systemd;
+}
+
+void engine_set_systemd(Engine *e, SystemdLink *systemd) {
+        e->systemd = systemd;
+}
+
 /* The check whose runs are this one's. */
 static Check *engine_running(const Engine *e, size_t check) {
         return e->checks[config_runs_as(e->config, check)];

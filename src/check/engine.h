@@ -32,6 +32,10 @@ const CheckTypes *check_types(void);
 /* No checks yet. event is referenced, handler and userdata are borrowed. */
 int engine_new(sd_event *event, const EngineHandler *handler, void *userdata, Engine **ret);
 
+/* By which bus checks reach systemd; borrowed, outlives the engine. Before the first configuration.
+ * Without it they are told that there is none. */
+void engine_set_systemd(Engine *e, SystemdLink *systemd);
+
 /* Stops all runs and closes all checks. Never waits for a dependency. */
 Engine *engine_free(Engine *e);
 DEFINE_CLEANUP(Engine *, engine_free);

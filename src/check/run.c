@@ -102,7 +102,9 @@ void check_run_expire(CheckRun *run) {
 
         if (run->is_finished)
                 return;
-        if (run->phase)
+        if (run->check->driver->expire && run->check->is_open)
+                run->check->driver->expire(run, &result);
+        else if (run->phase)
                 result_fail(&result, REASON_TIMEOUT, "Timeout after %" PRIu64 "ms, %s", msec,
                             run->phase);
         else

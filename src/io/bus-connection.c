@@ -80,11 +80,17 @@ static void plan_next(BusConnection *c) {
         c->pause_usec = MIN(2 * c->pause_usec, BUS_RETRY_MAX_USEC);
 }
 
+/* Who owns no name tells its own users what is missing. */
+static int log_level_of(const BusConnection *c) {
+        return c->name ? LOG_NOTICE : LOG_DEBUG;
+}
+
 /* One line when the bus goes or is not there, and one when it is there (again). */
 static void log_absence(BusConnection *c, const char *why) {
         if (!c->is_absence_logged)
-                log_notice("The %s is not there (%s); going on without it until it is",
-                           scope_name(c->scope), why);
+                log_line(log_level_of(c),
+                         "The %s is not there (%s); going on without it until it is",
+                         scope_name(c->scope), why);
         c->is_absence_logged = true;
 }
 
@@ -153,7 +159,7 @@ static int on_connected(sd_bus_message *m, void *userdata, _unused_ sd_bus_error
 
         c->is_connected = true;
         if (c->is_absence_logged)
-                log_notice("The %s is there now", scope_name(c->scope));
+                log_line(log_level_of(c), "The %s is there now", scope_name(c->scope));
         c->is_absence_logged = false;
         c->pause_usec = BUS_RETRY_MIN_USEC;
         if (c->name) {

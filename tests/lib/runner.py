@@ -31,6 +31,7 @@ class CheckRunner:
         for name, value in (credentials or {}).items():
             self.credential(name, value)
         # With a small quarantine the memory of a sanitized program is flat too.
+        self.bus = None         # "system" or "user": the way to systemd.
         self.environment = {**CLEAN_ENVIRONMENT, "CREDENTIALS_DIRECTORY": str(self.secrets),
                             "ASAN_OPTIONS": "detect_leaks=1:exitcode=98:quarantine_size_mb=1"
                                             ":thread_local_quarantine_size_kb=64",
@@ -45,7 +46,8 @@ class CheckRunner:
         file = self.directory / "checks.conf"
         file.write_text(text)
         argv = self.wrap([*(VALGRIND if self.valgrind else ()),
-                          build_directory() / "tests/programs/check-runner", file])
+                          build_directory() / "tests/programs/check-runner", file,
+                          *([self.bus] if self.bus else ())])
         with open(self.log_path, "wb") as log:
             self.popen = subprocess.Popen(
                 ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--", *map(str, argv)],

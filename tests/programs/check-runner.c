@@ -3,12 +3,13 @@
 /* Runs the checks of one service by the engine alone, without states, verdicts and outputs: for
  * tests of drivers and for measurements.
  *
- *     check-runner FILE
+ *     check-runner FILE [system|user]
  *
- * FILE is a service's configuration. Each result is printed as one line of JSON. Commands on
- * standard input: "run CHECK TIMES" runs a check so many times in a row, each as soon as the one
- * before has ended, and prints one line with the count of each outcome at the end instead of each
- * result; "stop" or the end of the input ends the program. */
+ * FILE is a service's configuration; checks that ask systemd do so over that bus. Each result is
+ * printed as one line of JSON. Commands on standard input: "run CHECK TIMES" runs a check so many
+ * times in a row, each as soon as the one before has ended, and prints one line with the count of
+ * each outcome at the end instead of each result; "stop" or the end of the input ends the program.
+ */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -29,6 +30,7 @@
 
 typedef struct Runner {
         sd_event *event;
+        SystemdLink *systemd;
         Engine *engine;
         Config *config;
         size_t batch_check; /* INDEX_NONE: no batch */
@@ -174,7 +176,7 @@ static int load(Runner *r, const char *path) {
         return -EINVAL;
 }
 
-static int run(Runner *r, const char *path) {
+static int run(Runner *r, const char *path, const char *bus) {
         static const EngineHandler handler = { on_result, on_void, on_turn, on_stall };
         int error;
 
@@ -185,8 +187,12 @@ static int run(Runner *r, const char *path) {
         if (error < 0)
                 return error;
         error = engine_new(r->event, &handler, r, &r->engine);
+        if (error >= 0 && bus)
+                error = systemd_link_new(r->event, str_equal(bus, "user") ? BUS_USER : BUS_SYSTEM,
+                                         &r->systemd);
         if (error < 0)
                 return error;
+        engine_set_systemd(r->engine, r->systemd);
         error = engine_configure(r->engine, r->config);
         if (error < 0)
                 return error;
@@ -198,11 +204,12 @@ int main(int argc, char **argv) {
         Runner r = { .batch_check = INDEX_NONE };
         int error;
 
-        if (argc != 2)
+        if (argc != 2 && argc != 3)
                 return 2;
         (void) signal(SIGPIPE, SIG_IGN);
-        error = run(&r, argv[1]);
+        error = run(&r, argv[1], argc == 3 ? argv[2] : NULL);
         engine_free(r.engine);
+        systemd_link_free(r.systemd);
         config_unref(r.config);
         sd_event_unref(r.event);
         if (error < 0)
