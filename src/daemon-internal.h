@@ -31,6 +31,7 @@ typedef struct Daemon {
         HttpRoutes *routes;           /* owned */
         HttpServer *http;             /* owned */
         Agent *agent;                 /* owned */
+        History *history;             /* owned */
         Bus *bus;                     /* owned */
         char **listening;             /* owned: texts of the HTTP listeners */
         LoopLag lag;

@@ -327,6 +327,9 @@ static int daemon_make_outputs(Daemon *d) {
         r = journal_subscribe(d->publisher);
         if (r < 0)
                 return r;
+        r = history_new(d->publisher, &d->history);
+        if (r < 0)
+                return r;
         r = http_routes_new(d->publisher, on_stats, d, &d->routes);
         if (r < 0)
                 return r;
@@ -355,6 +358,7 @@ static int daemon_start(Daemon *d) {
         d->bus_context = (BusContext){
                 .publisher = d->publisher,
                 .control = &d->control,
+                .history = d->history,
                 .next_run = on_next_run,
                 .listening = on_listening,
                 .userdata = d,
@@ -378,6 +382,7 @@ static void daemon_done(Daemon *d) {
         http_server_free(d->http);
         agent_free(d->agent);
         http_routes_free(d->routes);
+        history_free(d->history);
         engine_free(d->engine);
         systemd_link_free(d->systemd);
         notify_free(d->notify);

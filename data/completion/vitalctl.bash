@@ -13,7 +13,7 @@ _vitalctl_services() {
 _vitalctl() {
         local words cword=0 i verb="" n=0 cur _vitalctl_where=()
         local options='--help --version --runtime-directory= --bus= --no-pager'
-        local looks='status list show why watch'
+        local looks='status list show history why watch'
         local verbs="$looks is-ready wait follow run drain undrain override clear-override report
                 reload verify probe"
 
@@ -55,7 +55,7 @@ _vitalctl() {
                 :*) choices=$verbs ;;
                 status:0 | why:0 | watch:0 | is-ready:0 | wait:0 | follow:0 | drain:0 | undrain:0)
                         choices=$(_vitalctl_services) ;;
-                show:0 | run:0 | override:0 | clear-override:0 | report:0)
+                show:0 | history:0 | run:0 | override:0 | clear-override:0 | report:0)
                         choices=$(_vitalctl_checks) ;;
                 override:1 | report:1) choices='healthy degraded unhealthy' ;;
                 esac

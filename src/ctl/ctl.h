@@ -62,6 +62,7 @@ int verb_status(const Ctl *ctl);
 int verb_list(const Ctl *ctl);
 int verb_show(const Ctl *ctl);
 int verb_why(const Ctl *ctl);
+int verb_history(const Ctl *ctl);
 int verb_watch(const Ctl *ctl);
 int verb_is_ready(const Ctl *ctl);
 int verb_wait(const Ctl *ctl);

@@ -31,6 +31,8 @@ static const Verb verbs[] = {
         { "list", "", "All checks", 0, 0, TAKES_JSON, verb_list },
         { "show", "SERVICE/CHECK", "All of a check, and how soon it acts", 1, 1, TAKES_JSON,
           verb_show },
+        { "history", "SERVICE/CHECK", "Its last runs and changes of state", 1, 1, TAKES_JSON,
+          verb_history },
         { "why", "[SERVICE]", "The causes of the present verdict", 0, 1, TAKES_JSON, verb_why },
         { "watch", "[SERVICE]", "The status again at every change", 0, 1, TAKES_JSON, verb_watch },
         { "is-ready", "[SERVICE]", "Whether it is ready, as exit code", 0, 1, TAKES_QUIET,

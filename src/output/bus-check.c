@@ -7,6 +7,7 @@
 #include "output/bus-authorize.h"
 #include "output/bus-call.h"
 #include "output/bus-change.h"
+#include "output/bus-history.h"
 #include "output/bus-link.h"
 
 /* org.vitald1.Check */
@@ -291,6 +292,9 @@ static const sd_bus_vtable check_vtable[] = {
                                  SD_BUS_PARAM(state) SD_BUS_PARAM(outcome) SD_BUS_PARAM(reason)
                                          SD_BUS_PARAM(message) SD_BUS_PARAM(latency_usec),
                                  method_run, UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("GetHistory", NULL, , "a(tst)a(tss)(tttt)",
+                                 SD_BUS_PARAM(runs) SD_BUS_PARAM(changes) SD_BUS_PARAM(latency),
+                                 bus_method_get_history, UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Report", "ss", SD_BUS_PARAM(state) SD_BUS_PARAM(message), NULL, ,
                                  bus_method_report, UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Override", "sts",

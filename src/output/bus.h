@@ -9,6 +9,7 @@
 #include <systemd/sd-event.h>
 
 #include "model/control.h"
+#include "output/history.h"
 #include "output/publisher.h"
 
 #define BUS_NAME "org.vitald1"
@@ -26,6 +27,7 @@ int bus_mode_from_string(const char *s, BusMode *ret);
 typedef struct BusContext {
         Publisher *publisher;
         const Control *control;
+        const History *history;
 
         /* CLOCK_MONOTONIC of a check's next run, USEC_INFINITY for none. */
         usec_t (*next_run)(void *userdata, size_t check);

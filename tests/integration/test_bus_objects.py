@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The objects of org.vitald1, their methods and signals, over a bus and over the private socket."""
 
+import time
+
 import pytest
 from gi.repository import GLib
 
@@ -334,6 +336,33 @@ def test_a_flip_is_told_at_once_and_completely(client, server):
     assert (A, "s000/a-1", "healthy", "pending", "", "") in told
     told = [a for _, a in client.members(MANAGER, "ServiceStateChanged")]
     assert (SERVICE, "s000", "ready", "starting") in told
+
+
+def test_history(client, server):
+    """The last runs and changes, the oldest first; no more than there is room for."""
+    runs, changes, latency = client.call(A, I_CHECK, "GetHistory")
+    assert runs == [] and [state for _, state, _ in changes] == ["pending"]
+    assert latency == (FOR_EVER,) * 4
+
+    server.order("result 0 fail")
+    server.order("result 0 pass")
+    runs, changes, latency = client.call(A, I_CHECK, "GetHistory")
+    assert [outcome for _, outcome, _ in runs] == ["fail", "pass"]
+    assert [(state, reason) for _, state, reason in changes] == [
+        ("pending", ""), ("unhealthy", "refused"), ("healthy", "")]
+    took = client.get(A, I_CHECK, "LatencyUSec")
+    assert runs[1][2] == took and latency == (took,) * 4
+    assert abs(runs[1][0] / 1e6 - time.time()) < 60
+
+    for i in range(70):
+        server.order(f"result 0 {'fail' if i % 2 else 'pass'}")
+    runs, changes, _ = client.call(A, I_CHECK, "GetHistory")
+    assert (len(runs), len(changes)) == (60, 20)
+    assert [outcome for _, outcome, _ in runs] == ["pass", "fail"] * 30
+    assert [state for _, state, _ in changes] == ["healthy", "unhealthy"] * 10
+    assert [t for t, *_ in runs] == sorted(t for t, *_ in runs)
+    runs, changes, _ = client.call(check_path("s000", "b"), I_CHECK, "GetHistory")
+    assert runs == [] and len(changes) == 1
 
 
 def test_results_without_a_flip_are_silent(client, server):

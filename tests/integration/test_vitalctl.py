@@ -12,13 +12,40 @@ import time
 import pytest
 
 from lib.ctl import (ERROR, HOST, NO, TIMED_OUT, UNKNOWN, UNREACHABLE, USAGE, YES, break_app,
-                     check, complaint, ctl, start)
+                     check, complaint, ctl, mend_app, start)
 from lib.peers import Reply
 from lib.process import CLEAN_ENVIRONMENT, eventually, free_port
 from lib.vitald import SOURCE
 
 
 # -- looking --
+
+def test_history(shop, http_server):
+    break_app(shop, http_server)
+    mend_app(shop, http_server)
+    lines = ctl(shop, "history", "shop/app", env={"LC_ALL": "C.UTF-8"}).splitlines()
+    assert re.fullmatch(r"shop/app: healthy for \S+( \S+)?", lines[0])
+    assert re.fullmatch(r"  Runs     [▁▂▃▄▅▆▇█]+x+[▁▂▃▄▅▆▇█]+  \S+ to \S+", lines[1])
+    assert re.fullmatch(r"  Latency  p50 \S+, p95 \S+, p99 \S+, max \S+", lines[2])
+    assert lines[3].split() == ["SINCE", "STATE", "REASON"]
+    assert [line.split()[1:] for line in lines[4:6]] == [["healthy"], ["unhealthy", "status"]]
+    assert re.search(r"  Runs     [_.~=+*#-]+x+[_.~=+*#-]+  ",
+                     ctl(shop, "history", "shop/app", env={"LC_ALL": "C"}))
+    past = json.loads(ctl(shop, "history", "shop/app", "--json=short"))
+    assert [c["State"] for c in past["Changes"]][-2:] == ["unhealthy", "healthy"]
+    assert past["Runs"][-1]["Outcome"] == "pass" and past["Latency"]["P50USec"] > 0
+    assert "fail" in [run["Outcome"] for run in past["Runs"]]
+    complaint(shop, "history", "shop/apo", code=UNKNOWN)
+
+
+def test_history_lives_through_a_reload(shop):
+    before = json.loads(ctl(shop, "history", "shop/app", "--json=short"))["Runs"]
+    shop.service("another", check("app", "http://127.0.0.1:1/"))
+    ctl(shop, "reload")
+    after = json.loads(ctl(shop, "history", "shop/app", "--json=short"))["Runs"]
+    assert after[:len(before)] == before and len(before) > 0
+    assert len(json.loads(ctl(shop, "history", "another/app", "--json=short"))["Changes"]) >= 1
+
 
 def test_status_of_a_host_that_is_ready(shop):
     lines = ctl(shop, "status").splitlines()

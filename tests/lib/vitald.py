@@ -291,11 +291,12 @@ class Vitald:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    def vitalctl(self, *argv, within=30):
+    def vitalctl(self, *argv, within=30, env=None):
         return subprocess.run([self.build / "vitalctl", *map(str, argv)],
                               stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               env={**CLEAN_ENVIRONMENT, **self._environment(),
-                                   "RUNTIME_DIRECTORY": str(self.runtime_directory)},
+                                   "RUNTIME_DIRECTORY": str(self.runtime_directory),
+                                   **(env or {})},
                               timeout=within * SLOWNESS)
 
     def verify(self, within=30):

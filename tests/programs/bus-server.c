@@ -39,6 +39,7 @@ typedef struct Waiting {
 typedef struct Server {
         sd_event *event;
         Publisher *publisher;
+        History *history; /* owned */
         State *state;
         Bus *bus;
         char refusal[256];
@@ -279,7 +280,7 @@ static int serve(Server *s, BusMode mode, const char *runtime_directory) {
                 .drain = control_drain,
                 .reload = control_reload,
         };
-        const BusContext context = {
+        BusContext context = {
                 .publisher = s->publisher,
                 .control = &control,
                 .next_run = next_run,
@@ -288,7 +289,10 @@ static int serve(Server *s, BusMode mode, const char *runtime_directory) {
         int r;
 
         if ((r = journal_subscribe(s->publisher)) < 0 ||
-            (r = bus_new(s->event, &context, mode, runtime_directory, &s->bus)) < 0 ||
+            (r = history_new(s->publisher, &s->history)) < 0)
+                return r;
+        context.history = s->history;
+        if ((r = bus_new(s->event, &context, mode, runtime_directory, &s->bus)) < 0 ||
             (r = sd_event_add_io(s->event, NULL, STDIN_FILENO, POLLIN, on_input, s)) < 0 ||
             (r = sd_event_set_signal_exit(s->event, true)) < 0)
                 return r;
@@ -324,6 +328,7 @@ int main(int argc, char **argv) {
                 check_config_unref(s.waiting[i].check);
         }
         publisher_free(s.publisher);
+        history_free(s.history);
         state_free(s.state);
         sd_event_unref(s.event);
         return r < 0 ? 1 : 0;
