@@ -146,7 +146,8 @@ class Process:
     Start it from a thread that lives as long as the child shall: PDEATHSIG belongs to threads.
     """
 
-    def __init__(self, argv, log, env=None, user=None, cwd=None, pass_fds=()):
+    def __init__(self, argv, log, env=None, user=None, cwd=None, pass_fds=(),
+                 stdin=subprocess.DEVNULL, stdout=None):
         self.log_path = pathlib.Path(log)
         as_user = []
         if user and os.geteuid() == 0:
@@ -154,7 +155,7 @@ class Process:
         with open(self.log_path, "ab") as out:
             self.popen = subprocess.Popen(
                 ["/usr/bin/setpriv", "--pdeathsig", "KILL", *as_user, "--", *map(str, argv)],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out, pass_fds=pass_fds, cwd=cwd,
+                stdin=stdin, stdout=stdout or out, stderr=out, pass_fds=pass_fds, cwd=cwd,
                 env={**CLEAN_ENVIRONMENT, **(env or {})})
 
     @property

@@ -27,7 +27,7 @@ KNOWN = re.compile(r"io/workers\.c:\d+:\d+: warning: (use after .free. of .j.|Us
 
 def analyze(compiler, path):
     includes = subprocess.run(["pkg-config", "--cflags", "libpq", "libsystemd", "libcurl",
-                               "libmariadb"],
+                               "libmariadb", "rdkafka"],
                               capture_output=True, text=True).stdout.split()
     done = subprocess.run(
         [compiler, *ANALYZERS[compiler], "-std=gnu17", "-include", build_directory() / "config.h",
