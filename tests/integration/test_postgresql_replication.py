@@ -55,7 +55,7 @@ def ask(runner, server, *lines, more=""):
 
 # -- lag -------------------------------------------------------------------------------------------
 
-def test_in_step(runner, primary, replica):
+def test_fault_29_standby_that_answers(runner, primary, replica):
     """A primary that has nothing to do is no lag, however old its last transaction is."""
     primary.sql("INSERT INTO t VALUES (1)")
     eventually(replica.has_all)
@@ -163,6 +163,23 @@ def test_database_that_is_read_only(runner, primary):
     primary.sql("ALTER DATABASE archive SET default_transaction_read_only = on")
     result = ask(runner, primary, "Writable=yes", more="dbname=archive")
     assert_result(result, "fail", "mismatch/read-only", "default_transaction_read_only")
+
+
+class Deaf(Replica):
+    """Comes up, but not for clients: its socket is what says that it is there."""
+
+    def __init__(self, directory, primary):
+        super().__init__(directory, primary, options=["hot_standby=off"])
+
+    def _answers(self):
+        assert self.process.exit_code is None, self.process.log
+        return (self.directory / f".s.PGSQL.{self.port}").exists()
+
+
+def test_fault_29_standby_that_lets_nobody_in(runner, directory, primary):
+    with Deaf(directory / "deaf", primary) as server:
+        result = ask(runner, server)
+        assert_result(result, "fail", "status/recovery", "not accepting connections")
 
 
 # -- several hosts ---------------------------------------------------------------------------------

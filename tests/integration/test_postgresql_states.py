@@ -4,59 +4,12 @@
 import os
 import signal
 
-import pytest
-
 from lib.checks import postgresql
 from lib.postgres import Postgres
 from lib.process import Process, eventually
 from lib.runner import assert_result
 
 COMMON = {"interval": "1h", "timeout": "5s"}
-
-
-def result_of(runner, postgres, *lines):
-    return runner.start(postgresql(postgres.connection_string, *lines, **COMMON)).next(within=10)
-
-
-class Refusing(Postgres):
-    """Comes up, but not for clients: its socket is what says that it is there."""
-
-    def _answers(self):
-        assert self.process.exit_code is None, self.process.log
-        return (self.directory / f".s.PGSQL.{self.port}").exists()
-
-
-@pytest.fixture
-def standby(directory):
-    """make(hot): a stopped server's files with standby.signal, started again."""
-    made = []
-
-    def make(hot):
-        with Postgres(directory / "postgres") as first:
-            pass
-        (first.data / "standby.signal").touch()
-        first._give(first.data / "standby.signal")
-        server = Postgres.__new__(Postgres if hot else Refusing)
-        server.__dict__.update(first.__dict__)
-        server.options = [f"hot_standby={'on' if hot else 'off'}"]
-        server.start()
-        made.append(server)
-        return server
-    yield make
-    for server in made:
-        server.close()
-
-
-def test_fault_29_standby_that_answers(runner, standby):
-    server = standby(hot=True)
-    assert server.sql("SELECT pg_is_in_recovery()") == "t"
-    assert_result(result_of(runner, server), "pass", "")
-    assert_result(runner.run("it"), "pass", "")
-
-
-def test_fault_29_standby_that_does_not(runner, standby):
-    result = result_of(runner, standby(hot=False))
-    assert_result(result, "fail", "status/recovery", "not accepting connections")
 
 
 def test_fault_29_no_place_left(runner, directory):
