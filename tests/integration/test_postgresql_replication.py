@@ -53,6 +53,14 @@ def ask(runner, server, *lines, more=""):
                                    timeout="5s")).next(within=10)
 
 
+def run_until(runner, **fields):
+    """Runs the check until its result looks so."""
+    def looks_so():
+        result = runner.run("it")
+        return result if all(result[name] == value for name, value in fields.items()) else None
+    return eventually(looks_so, within=10, what=fields)
+
+
 # -- lag -------------------------------------------------------------------------------------------
 
 def test_fault_29_standby_that_answers(runner, primary, replica):
@@ -102,11 +110,7 @@ def test_cut_off(runner, primary, replica):
     """All that it has is replayed, but it gets nothing any more."""
     assert ask(runner, replica, "Replication=yes")["cut_off"] == 0
     primary.kill9()
-
-    def cut_off():
-        result = runner.run("it")
-        return result if result["cut_off"] == 1 else None
-    result = eventually(cut_off, within=10)
+    result = run_until(runner, cut_off=1)
     assert_result(result, "pass", "", "nothing is sent to it")
     assert result["lag"] > 0 and result["lag_bytes"] == 0
     assert runner.run("it")["lag"] > result["lag"]
@@ -178,7 +182,8 @@ class Deaf(Replica):
 
 def test_fault_29_standby_that_lets_nobody_in(runner, directory, primary):
     with Deaf(directory / "deaf", primary) as server:
-        result = ask(runner, server)
+        assert ask(runner, server)["reason"] in ("status/starting", "status/recovery")
+        result = run_until(runner, reason="status/recovery")
         assert_result(result, "fail", "status/recovery", "not accepting connections")
 
 
@@ -205,7 +210,7 @@ def test_standby_preferred(runner, primary, replica):
     result = runner.start(postgresql(string, timeout="5s")).next()
     assert_result(result, "pass", "", f"at {replica.address}")
     replica.kill9()
-    result = eventually(lambda: next((r for r in [runner.run("it")] if r["pass"]), None))
+    result = run_until(runner, reason="")
     assert_result(result, "pass", "", f"at {primary.address}")
 
 
@@ -219,8 +224,7 @@ def test_no_host_is_what_is_asked_for(runner, primary, replica):
     runner.start(postgresql(string, timeout="5s"))
     assert_result(runner.next(), "pass", "", f"at {primary.address}")
     primary.kill9()
-    result = eventually(lambda: next((r for r in [runner.run("it")]
-                                      if r["reason"] == "mismatch/session"), None))
+    result = run_until(runner, reason="mismatch/session")
     assert_result(result, "fail", "mismatch/session", f"{replica.address}: session is read-only",
                   f"before: {primary.address}: Connection refused")
     primary.start()
