@@ -13,6 +13,8 @@
 #define OID_BOOL     16
 #define OID_INTERVAL 1186
 
+#define INTERVAL_TEXT_MAX 100
+
 /* -- what is asked ----------------------------------------------------------------------------- */
 
 enum {
@@ -66,14 +68,16 @@ static int interval_parse(const char *s, double *ret) {
                 const char *word;
                 double seconds;
         } units[] = { { "year", 31557600 }, { "mon", 2592000 }, { "day", 86400 } };
-        double sum = 0, number, seconds;
-        int minutes, n;
+        double sum = 0, number, minutes, seconds;
         char word[8];
+        int n;
 
+        if (strlen(s) > INTERVAL_TEXT_MAX)
+                return -EINVAL;
         for (; *s; s += n, s += strspn(s, " ")) {
                 double unit = NAN;
 
-                if (sscanf(s, "%lf:%d:%lf%n", &number, &minutes, &seconds, &n) == 3) {
+                if (sscanf(s, "%lf:%lf:%lf%n", &number, &minutes, &seconds, &n) == 3) {
                         seconds += fabs(number) * 3600 + minutes * 60;
                         sum += *s == '-' ? -seconds : seconds;
                         continue;
@@ -87,6 +91,8 @@ static int interval_parse(const char *s, double *ret) {
                         return -EINVAL;
                 sum += number * unit;
         }
+        if (!isfinite(sum))
+                return -EINVAL;
         *ret = sum;
         return 0;
 }

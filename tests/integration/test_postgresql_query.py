@@ -160,6 +160,7 @@ def pooler(directory, shared_postgres):
         yield server
 
 
+@pytest.mark.valgrind
 def test_pgbouncer(ask, runner, pooler):
     """It takes no options, and the session behind it belongs to others as well."""
     result = ask("Writable=yes", "Replication=yes", "Query=SELECT 7 AS n",

@@ -106,6 +106,7 @@ def test_paused_replay(runner, primary, replica, user):
     assert runner.run("it")["lag_bytes"] == 0
 
 
+@pytest.mark.valgrind
 def test_cut_off(runner, primary, replica):
     """All that it has is replayed, but it gets nothing any more."""
     assert ask(runner, replica, "Replication=yes")["cut_off"] == 0
@@ -231,6 +232,7 @@ def test_no_host_is_what_is_asked_for(runner, primary, replica):
     eventually(lambda: runner.run("it")["pass"] == 1)
 
 
+@pytest.mark.valgrind
 def test_promoted(runner, directory, primary, replica):
     """Seen on the connection that is held, and left where that is what was asked for."""
     with Replica(directory / "promoted", primary) as promoted:
