@@ -150,7 +150,7 @@ def test_fault_25_first_name_is_unknown(runner, names, good):
 def test_fault_25_silent_name_servers(runner, names, good):
     names.mode = BLACK_HOLE
     string = hosts(f"one.test:{good.port}", good.address)
-    assert_result(ask(runner, string), "pass", "", f"at {good.address}")
+    assert_result(ask(runner, string, timeout="2s"), "pass", "", f"at {good.address}")
 
 
 # -- surroundings ----------------------------------------------------------------------------------
