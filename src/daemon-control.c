@@ -85,11 +85,10 @@ static int control_run(void *daemon, size_t check, ControlDone done, void *userd
         return 0;
 }
 
-static int control_report(void *daemon, size_t check, const Result *result, const char *who) {
+static int control_report(void *daemon, size_t check, const Result *result, const Sender *sender) {
         Daemon *d = daemon;
-        Sender sender = { .name = who };
 
-        return engine_report(d->engine, check, result, &sender);
+        return engine_report(d->engine, check, result, sender);
 }
 
 /* The end of something that begins now and lasts so long. */

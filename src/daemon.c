@@ -92,6 +92,13 @@ static bool on_result(void *userdata, size_t check, uint64_t serial, const Resul
         return is_undecided;
 }
 
+static void on_forgotten(void *userdata, size_t check) {
+        Daemon *d = userdata;
+
+        CONFIG_FOREACH_SERVED(i, d->state->config, check)
+        daemon_apply(d, &(Event){ .type = EVENT_FORGET, .check = i });
+}
+
 static void on_voided(void *userdata, size_t check) {
         Daemon *d = userdata;
 
@@ -131,6 +138,7 @@ static void on_stalled(void *userdata _unused_, usec_t stall_usec) {
 
 static const EngineHandler engine_handler = {
         .result = on_result,
+        .forgotten = on_forgotten,
         .voided = on_voided,
         .turn = on_turn,
         .stalled = on_stalled,
@@ -409,6 +417,8 @@ static int daemon_make_engine(Daemon *d) {
         if (r < 0)
                 return log_errno(LOG_ERR, r, "Cannot set up the check engine");
         engine_set_systemd(d->engine, d->systemd);
+        engine_set_directories(d->engine, d->options->runtime_directory,
+                               d->options->state_directory);
         return 0;
 }
 

@@ -13,6 +13,7 @@ typedef struct DaemonOptions {
         char *const *listen;   /* borrowed; instead of Listen= in vitald.conf; may be NULL */
         BusMode bus;
         const char *runtime_directory; /* borrowed; exists */
+        const char *state_directory;   /* borrowed; made when it is needed. NULL: none */
 } DaemonOptions;
 
 /* Runs until SIGTERM or SIGINT. 0, or negative errno, logged, when it could not start or go on.

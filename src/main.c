@@ -26,7 +26,8 @@ typedef enum Mode { MODE_DAEMON, MODE_VERIFY, MODE_PROBE } Mode;
 typedef struct Arguments {
         Mode mode;
         const char *root;              /* borrowed from argv */
-        const char *runtime_directory; /* borrowed from argv or the environment */
+        const char *runtime_directory; /* borrowed from argv */
+        const char *state_directory;   /* borrowed from argv */
         const char *probe_url;         /* borrowed from argv */
         char **listen;                 /* owned */
         BusMode bus;
@@ -48,6 +49,8 @@ static void print_help(void) {
              "     --bus=system|user|none   Which D-Bus to be on (system)\n"
              "     --runtime-directory=DIR  Where the private socket and the lock are\n"
              "                              ($RUNTIME_DIRECTORY, /run/vitald)\n"
+             "     --state-directory=DIR    Where is kept what outlives a boot\n"
+             "                              ($STATE_DIRECTORY, /var/lib/vitald)\n"
              "     --log-level=LEVEL        emerg alert crit err warning notice info debug\n"
              "     --verify                 Check the configuration, print what is wrong, exit 78 "
              "if\n"
@@ -69,6 +72,7 @@ enum {
         ARG_LISTEN,
         ARG_BUS,
         ARG_RUNTIME_DIRECTORY,
+        ARG_STATE_DIRECTORY,
         ARG_LOG_LEVEL,
         ARG_VERIFY,
         ARG_PROBE,
@@ -97,6 +101,9 @@ static int option_apply(Arguments *a, int option) {
         case ARG_RUNTIME_DIRECTORY:
                 a->runtime_directory = optarg;
                 return 1;
+        case ARG_STATE_DIRECTORY:
+                a->state_directory = optarg;
+                return 1;
         case ARG_LOG_LEVEL:
                 r = log_level_parse(optarg, &level);
                 if (r < 0)
@@ -122,6 +129,7 @@ static int arguments_parse(Arguments *a, int argc, char *argv[]) {
                 { "listen", required_argument, NULL, ARG_LISTEN },
                 { "bus", required_argument, NULL, ARG_BUS },
                 { "runtime-directory", required_argument, NULL, ARG_RUNTIME_DIRECTORY },
+                { "state-directory", required_argument, NULL, ARG_STATE_DIRECTORY },
                 { "log-level", required_argument, NULL, ARG_LOG_LEVEL },
                 { "verify", no_argument, NULL, ARG_VERIFY },
                 { "probe", required_argument, NULL, ARG_PROBE },
@@ -141,23 +149,59 @@ static int arguments_parse(Arguments *a, int argc, char *argv[]) {
 
 /* -- the daemon's surroundings ----------------------------------------------------------------- */
 
-/* --runtime-directory=, what systemd made for us, or where a daemon of this user would have it. */
-static int runtime_directory_find(const Arguments *a, char buf[static 4096]) {
-        const char *e = getenv("RUNTIME_DIRECTORY"), *xdg = getenv("XDG_RUNTIME_DIR");
+/* Where something is: as the option says, or the variable that systemd sets; for root, or for any
+ * other user below a directory of his. -ENOENT: nowhere. */
+typedef struct Place {
+        const char *option;   /* or NULL */
+        const char *variable; /* a list of directories, the first of which counts */
+        const char *of_root;
+        const char *base, *below; /* a variable, and what is appended to its value */
+} Place;
+
+static int place_find(const Place *p, char buf[static 4096]) {
+        const char *e = getenv(p->variable), *base = getenv(p->base);
         int n;
 
-        if (a->runtime_directory)
-                n = snprintf(buf, 4096, "%s", a->runtime_directory);
+        if (p->option)
+                n = snprintf(buf, 4096, "%s", p->option);
         else if (!str_is_empty(e))
                 n = snprintf(buf, 4096, "%.*s", (int) strcspn(e, ":"), e);
         else if (geteuid() == 0)
-                n = snprintf(buf, 4096, "/run/vitald");
-        else if (!str_is_empty(xdg))
-                n = snprintf(buf, 4096, "%s/vitald", xdg);
+                n = snprintf(buf, 4096, "%s", p->of_root);
+        else if (!str_is_empty(base))
+                n = snprintf(buf, 4096, "%s%s", base, p->below);
         else
+                return -ENOENT;
+        return n < 0 || n >= 4096 ? -ENAMETOOLONG : 0;
+}
+
+static int state_directory_find(const Arguments *a, char buf[static 4096]) {
+        const Place place = {
+                .option = a->state_directory,
+                .variable = "STATE_DIRECTORY",
+                .of_root = "/var/lib/vitald",
+                .base = "HOME",
+                .below = "/.local/state/vitald",
+        };
+
+        return place_find(&place, buf);
+}
+
+static int runtime_directory_find(const Arguments *a, char buf[static 4096]) {
+        const Place place = {
+                .option = a->runtime_directory,
+                .variable = "RUNTIME_DIRECTORY",
+                .of_root = "/run/vitald",
+                .base = "XDG_RUNTIME_DIR",
+                .below = "/vitald",
+        };
+        int r;
+
+        r = place_find(&place, buf);
+        if (r == -ENOENT)
                 return usage_error("No runtime directory; give --runtime-directory=DIR", NULL);
-        if (n < 0 || n >= 4096)
-                return -ENAMETOOLONG;
+        if (r < 0)
+                return r;
         if (mkdir(buf, 0755) < 0 && errno != EEXIST)
                 return log_errno(LOG_ERR, -errno, "Cannot make the runtime directory %s", buf);
         return 0;
@@ -214,7 +258,7 @@ static ConfigSources sources_of(const Arguments *a) {
 }
 
 static int run_daemon(const Arguments *a) {
-        char runtime_directory[4096];
+        char runtime_directory[4096], state_directory[4096];
         _cleanup_fd_ int lock = -1;
         DaemonOptions options;
         int r;
@@ -231,6 +275,8 @@ static int run_daemon(const Arguments *a) {
                 .listen = a->listen,
                 .bus = a->bus,
                 .runtime_directory = runtime_directory,
+                .state_directory =
+                        state_directory_find(a, state_directory) < 0 ? NULL : state_directory,
         };
         return daemon_run(&options) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

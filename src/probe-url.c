@@ -57,11 +57,13 @@ static bool on_result(void *userdata, size_t check, uint64_t serial _unused_,
 }
 
 static void on_voided(void *userdata _unused_, size_t check _unused_) {}
+static void on_forgotten(void *userdata _unused_, size_t check _unused_) {}
 static void on_turn(void *userdata _unused_) {}
 static void on_stalled(void *userdata _unused_, usec_t stall_usec _unused_) {}
 
 static const EngineHandler handler = {
         .result = on_result,
+        .forgotten = on_forgotten,
         .voided = on_voided,
         .turn = on_turn,
         .stalled = on_stalled,

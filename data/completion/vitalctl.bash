@@ -37,6 +37,7 @@ _vitalctl() {
         drain) options+=' --all --timeout= --reason=' ;;
         undrain) options+=' --all' ;;
         override) options+=' --timeout= --reason=' ;;
+        report) options+=' --value=' ;;
         verify) options+=' --root=' ;;
         esac
 
@@ -57,7 +58,8 @@ _vitalctl() {
                         choices=$(_vitalctl_services) ;;
                 show:0 | history:0 | run:0 | override:0 | clear-override:0 | report:0)
                         choices=$(_vitalctl_checks) ;;
-                override:1 | report:1) choices='healthy degraded unhealthy' ;;
+                override:1) choices='healthy degraded unhealthy' ;;
+                report:1) choices='pass warn fail' ;;
                 esac
                 mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$cur") ;;
         esac

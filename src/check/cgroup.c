@@ -13,7 +13,9 @@
 #include "base/text.h"
 
 #define SLICE_DEPTH_MAX 8
-#define FILE_MAX        65536 /* bytes */
+#define UNIT_DEPTH_MAX  5
+#define PROCS_MAX       (1 << 20) /* bytes */
+#define FILE_MAX        65536     /* bytes */
 
 /* Version 2 alone, version 2 beside 1, and version 1's controllers that are of use. */
 static const char *const roots[] = {
@@ -67,6 +69,50 @@ int cgroup_of_unit(const char *unit, const char *file, char **ret) {
                 return *ret ? 0 : -ENOMEM;
         }
         return -ENOENT;
+}
+
+static bool has_line(const char *text, pid_t pid) {
+        for (const char *p = text; p; p = strchr(p, '\n'), p = p ? p + 1 : NULL)
+                if (atoi(p) == pid)
+                        return true;
+        return false;
+}
+
+/* directory grows and shrinks in place. */
+static bool has_process(char directory[static PATH_MAX], pid_t pid, unsigned depth) {
+        size_t n = strlen(directory), n_text;
+        _cleanup_free_ char *text = NULL;
+        struct dirent *entry;
+        bool found = false;
+        DIR *d;
+
+        if (snprintf(directory + n, PATH_MAX - n, "/cgroup.procs") < (int) (PATH_MAX - n) &&
+            file_read(directory, PROCS_MAX, &text, &n_text) >= 0)
+                found = has_line(text, pid);
+        directory[n] = 0;
+        if (found || depth == 0)
+                return found;
+        d = opendir(directory);
+        if (!d)
+                return false;
+        while (!found && (entry = readdir(d)))
+                if (entry->d_type == DT_DIR && entry->d_name[0] != '.' &&
+                    snprintf(directory + n, PATH_MAX - n, "/%s", entry->d_name) <
+                            (int) (PATH_MAX - n))
+                        found = has_process(directory, pid, depth - 1);
+        directory[n] = 0;
+        closedir(d);
+        return found;
+}
+
+bool cgroup_has_process(const char *unit, pid_t pid) {
+        _cleanup_free_ char *found = NULL;
+        char directory[PATH_MAX];
+
+        if (cgroup_of_unit(unit, "cgroup.procs", &found) < 0)
+                return false;
+        snprintf(directory, sizeof(directory), "%s", found);
+        return has_process(directory, pid, UNIT_DEPTH_MAX);
 }
 
 static int read_text(const char *directory, const char *file, char **ret) {

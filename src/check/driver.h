@@ -21,17 +21,11 @@
 #include "model/check-type.h"
 #include "model/config.h"
 #include "model/result.h"
+#include "model/sender.h"
 
 typedef struct Check Check;
 typedef struct CheckRun CheckRun;
 typedef struct Engine Engine;
-
-/* Who reports a pushed state. */
-typedef struct Sender {
-        uid_t uid;
-        pid_t pid;
-        const char *name; /* borrowed: for logs */
-} Sender;
 
 typedef struct CheckDriver {
         CheckType type;
@@ -58,8 +52,8 @@ typedef struct CheckDriver {
         /* What it means that the deadline has passed; NULL: it is a fail of reason `timeout`. */
         void (*expire)(CheckRun *run, Result *ret);
 
-        /* Push checks only: takes a reported result and finishes it as the check's own. Negative
-         * errno refuses it. */
+        /* Push checks only, which have no runs: takes a reported result and hands it on as the
+         * check's own, by check_report(). -EACCES: not from this sender. */
         int (*report)(Check *check, const Result *result, const Sender *sender);
 } CheckDriver;
 
@@ -77,8 +71,15 @@ Engine *check_engine(Check *check);
  * the peer asked for (Result.retry_after_usec) is kept. It never sets a state. */
 void check_trigger(Check *check);
 
-/* A result without a run (push). */
+/* The unit that its service stands for, or NULL. Checks that several services share have none.
+ * Borrowed until the next reload. */
+const char *check_unit(const Check *check);
+
+/* A result without a run (push). Not from within open(). */
 void check_report(Check *check, const Result *result);
+
+/* What was reported says nothing any more (push): the check is pending as at the start. */
+void check_forget(Check *check);
 
 /* -- what a run offers ------------------------------------------------------------------------- */
 
@@ -111,3 +112,11 @@ Workers *engine_workers(Engine *engine);   /* borrowed */
 
 /* The way to systemd, borrowed; NULL: vitald is to be on no bus. */
 SystemdLink *engine_systemd(Engine *engine);
+
+/* Where sockets and what is kept may lie; NULL: nowhere. Borrowed. */
+const char *engine_runtime_directory(const Engine *engine);
+const char *engine_state_directory(const Engine *engine);
+
+/* The check whose runs or reports are those of this one ("orders/batch", or "batch" alone for
+ * service "default"), if it is open; or NULL. */
+Check *engine_find_check(Engine *engine, const char *id);

@@ -60,6 +60,8 @@ struct Engine {
         SystemdLink *systemd;                       /* borrowed; NULL: no bus */
         List shared;                                /* of Shared, owned */
 
+        const char *runtime_directory, *state_directory; /* borrowed, or NULL */
+
         Config *config; /* owned reference; NULL before the first */
         Check **checks; /* owned */
         size_t n_checks;

@@ -135,7 +135,7 @@ static void check_open(Check *c) {
 }
 
 static bool check_has_runs(const Check *c) {
-        return !c->is_served && !(c->config->type->flags & (CHECK_TYPE_PUSH | CHECK_TYPE_COMBINED));
+        return !c->is_served && check_type_has_runs(c->config->type);
 }
 
 /* -- reload ------------------------------------------------------------------------------------ */
@@ -167,6 +167,14 @@ static size_t engine_find_same(const Engine *e, const CheckConfig *config) {
         return i;
 }
 
+/* Whether a check is served that was not there before. */
+static bool engine_serves_more(const Engine *e, const Config *config, size_t check) {
+        CONFIG_FOREACH_SERVED(i, config, check)
+        if (engine_find_same(e, config->checks[i]) == INDEX_NONE)
+                return true;
+        return false;
+}
+
 /* The check whose runs go on as those of this one. Those that are shared follow the shared check,
  * whichever service's check runs for it. */
 static size_t engine_find_running(const Engine *e, const Config *config, size_t check) {
@@ -181,6 +189,9 @@ static size_t engine_find_running(const Engine *e, const Config *config, size_t 
         }
         i = config_find_shared(e->config, c->shared);
         if (i == INDEX_NONE || !check_config_same_target(e->config->checks[i], c))
+                return INDEX_NONE;
+        /* There is no run to tell the new one what was reported: that is recalled for all. */
+        if (check_config_is_pushed(c) && engine_serves_more(e, config, check))
                 return INDEX_NONE;
         return i;
 }
@@ -233,7 +244,8 @@ static void lineup_hurry(Lineup *l, const Engine *e, const Config *config, usec_
         for (size_t i = 0; config->shares && i < l->n; i++) {
                 size_t runs_as = config_runs_as(config, i);
 
-                if (config->checks[i]->shared && !l->checks[runs_as]->run &&
+                if (config->checks[i]->shared && check_has_runs(l->checks[runs_as]) &&
+                    !l->checks[runs_as]->run &&
                     engine_find_same(e, config->checks[i]) == INDEX_NONE)
                         l->due_usec[runs_as] = MIN(l->due_usec[runs_as], now);
         }
@@ -401,20 +413,9 @@ int engine_new(sd_event *event, const EngineHandler *handler, void *userdata, En
         return 0;
 }
 
-sd_event *engine_event(Engine *engine) {
-        return engine->event;
-}
-
-PollSet *engine_poll_set(Engine *engine) {
-        return engine->poll_set;
-}
-
-Resolver *engine_resolver(Engine *engine) {
-        return engine->resolver;
-}
-
-Workers *engine_workers(Engine *engine) {
-        return engine->workers;
+void engine_set_directories(Engine *e, const char *runtime, const char *state) {
+        e->runtime_directory = runtime;
+        e->state_directory = state;
 }
 
 SystemdLink *engine_systemd(Engine *engine) {

@@ -16,6 +16,9 @@ typedef struct EngineHandler {
          * RetryInterval=. */
         bool (*result)(void *userdata, size_t check, uint64_t serial, const Result *result);
 
+        /* What was reported says nothing any more. */
+        void (*forgotten)(void *userdata, size_t check);
+
         /* A run that a stall of the host made worthless; it is started again at once. */
         void (*voided)(void *userdata, size_t check);
 
@@ -36,6 +39,9 @@ int engine_new(sd_event *event, const EngineHandler *handler, void *userdata, En
  * Without it they are told that there is none. */
 void engine_set_systemd(Engine *e, SystemdLink *systemd);
 
+/* Where drivers may have sockets and keep things; NULL: nowhere. Borrowed. */
+void engine_set_directories(Engine *e, const char *runtime, const char *state);
+
 /* Stops all runs and closes all checks. Never waits for a dependency. */
 Engine *engine_free(Engine *e);
 DEFINE_CLEANUP(Engine *, engine_free);
@@ -53,7 +59,8 @@ int engine_run(Engine *e, size_t check, uint64_t *ret_serial);
  * whether that is news. */
 bool engine_hold(Engine *e, size_t check, bool is_held);
 
-/* A pushed state. -EOPNOTSUPP unless the check's type takes reports. */
+/* A pushed state. -EOPNOTSUPP unless the check's type takes reports, -EACCES if not from this
+ * sender. */
 int engine_report(Engine *e, size_t check, const Result *result, const Sender *sender);
 
 /* When the check runs next, CLOCK_MONOTONIC; 0 while it runs, USEC_INFINITY: not scheduled. */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/text.h"
-#include "check/perfdata.h"
+#include "model/perfdata.h"
 
 /* The plug-ins' own exit statuses, and what a shell says of a program that it cannot execute. All
  * others fail. */

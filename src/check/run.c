@@ -229,6 +229,62 @@ void check_trigger(Check *check) {
                 check_plan_trigger(check);
 }
 
+const char *check_unit(const Check *check) {
+        const Config *config = check->engine->config;
+
+        if (check->config->shared)
+                return NULL;
+        return config->services[config_service_of(config, check->index)].unit;
+}
+
+sd_event *engine_event(Engine *engine) {
+        return engine->event;
+}
+
+PollSet *engine_poll_set(Engine *engine) {
+        return engine->poll_set;
+}
+
+Resolver *engine_resolver(Engine *engine) {
+        return engine->resolver;
+}
+
+Workers *engine_workers(Engine *engine) {
+        return engine->workers;
+}
+
+const char *engine_runtime_directory(const Engine *engine) {
+        return engine->runtime_directory;
+}
+
+const char *engine_state_directory(const Engine *engine) {
+        return engine->state_directory;
+}
+
+Check *engine_find_check(Engine *engine, const char *id) {
+        char service[CHECK_ID_MAX] = "default";
+        const char *slash = strchr(id, '/');
+        size_t i;
+        Check *c;
+
+        if (slash)
+                snprintf(service, sizeof(service), "%.*s", (int) (slash - id), id);
+        i = config_find_check(engine->config, service, slash ? slash + 1 : id);
+        if (i == INDEX_NONE)
+                return NULL;
+        c = engine->checks[config_runs_as(engine->config, i)];
+        return c->is_open ? c : NULL;
+}
+
+void check_forget(Check *check) {
+        Engine *e = check->engine;
+
+        if (check->is_closing)
+                return;
+        e->handler->forgotten(e->userdata, check->index);
+        sd_event_source_set_enabled(e->deferred, SD_EVENT_ONESHOT);
+}
+
 void check_report(Check *check, const Result *result) {
         Engine *e = check->engine;
 

@@ -32,6 +32,8 @@ static void check_load_done(CheckLoad *l) {
         schema_clear(&type_schema, &l->type_name);
 }
 
+static const char means_nothing[] = "means nothing for a check that has no runs";
+
 static const char *section_type_name(const Section *s) {
         const char *name = NULL;
 
@@ -129,6 +131,13 @@ static int check_apply_below(CheckLoad *l, const Section *section, bool is_for_a
         return section_apply(&apply);
 }
 
+/* Of [Defaults] those keys mean nothing to a check without runs that are about runs: how many
+ * failures in a row it takes, and how long one takes. What an application says counts at once. */
+static void check_begin_push(CheckConfig *c) {
+        c->failure_threshold = c->success_threshold = c->liveness_failure_threshold = 1;
+        c->warn_latency_usec = c->max_latency_usec = 0;
+}
+
 /* [Defaults] first, then what is shared, the check's own keys over both. */
 static int check_apply(CheckLoad *l, const CheckSources *sources) {
         const SharedCheck *shared = sources->shared;
@@ -136,6 +145,8 @@ static int check_apply(CheckLoad *l, const CheckSources *sources) {
 
         if (sources->defaults)
                 r = check_apply_below(l, sources->defaults, true);
+        if (l->check->type && check_config_is_pushed(l->check))
+                check_begin_push(l->check);
         if (r >= 0 && shared)
                 r = check_apply_below(l, &shared->section, false);
         if (r < 0)
@@ -145,10 +156,11 @@ static int check_apply(CheckLoad *l, const CheckSources *sources) {
                          "stands in checks/%s.conf, which is run once for all", shared->name);
                 l->apply.refusal = l->refusal;
                 l->apply.refused = OPTION_RUN;
-        } else if (l->check->type && check_config_is_combined(l->check)) {
+        } else if (l->check->type && !check_type_has_runs(l->check->type)) {
                 l->targets[TARGET_TYPE].flags = l->targets[TARGET_OWN].flags = 0;
-                l->apply.refusal = "means nothing for a check that has no runs";
-                l->apply.refused = OPTION_RUN | OPTION_GRADE;
+                l->apply.refusal = means_nothing;
+                l->apply.refused =
+                        OPTION_RUN | (check_config_is_combined(l->check) ? OPTION_GRADE : 0);
         }
         r = section_apply(&l->apply);
         if (r < 0)
@@ -165,9 +177,10 @@ static void check_derive(CheckLoad *l) {
         char why[OPTION_WHY_MAX], span[TIMESPAN_MAX];
         usec_t shortest;
 
-        if (check_config_is_combined(c)) {
+        if (!check_type_has_runs(c->type)) {
                 c->interval_usec = c->timeout_usec = c->retry_interval_usec = 0;
-                c->initial_delay_usec = c->max_age_usec = 0;
+                c->initial_delay_usec = 0;
+                c->max_age_usec = check_config_is_pushed(c) ? USEC_INFINITY : 0;
                 return;
         }
         if (c->timeout_usec == 0)
@@ -245,6 +258,18 @@ bool check_config_is_remote_liveness(const CheckConfig *c) {
                !c->allow_remote_liveness;
 }
 
+/* Keys of judging runs, wherever they were set. */
+static void check_validate_push(CheckLoad *l) {
+        const CheckConfig *c = l->check;
+
+        if (c->after)
+                section_fault(&l->apply, "After", means_nothing);
+        if (c->warn_latency_usec > 0)
+                section_fault(&l->apply, "WarnLatency", means_nothing);
+        if (c->max_latency_usec > 0)
+                section_fault(&l->apply, "MaxLatency", means_nothing);
+}
+
 static int check_validate(CheckLoad *l) {
         CheckConfig *c = l->check;
         char why[OPTION_WHY_MAX] = "";
@@ -256,6 +281,8 @@ static int check_validate(CheckLoad *l) {
                 section_fault(&l->apply, key, why);
                 return 0;
         }
+        if (check_config_is_pushed(c))
+                check_validate_push(l);
         c->type->describe(c->settings, &target);
         r = check_config_set_target(c, &target);
         if (r < 0)

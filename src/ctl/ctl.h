@@ -4,6 +4,7 @@
 /* One command of vitalctl: what was asked for, what verbs share, and the verbs themselves. A verb
  * prints what it has to say and returns the exit code. */
 
+#include "base/strbuf.h"
 #include "ctl/client.h"
 #include "ctl/screen.h"
 
@@ -28,6 +29,7 @@ typedef struct Ctl {
         bool is_quiet, all;
         usec_t timeout_usec; /* USEC_INFINITY: none */
         const char *reason;  /* borrowed; "" for none */
+        StrBuf values;       /* owned: of --value=, separated by blanks */
         const char *root;    /* borrowed, or NULL */
         Screen screen;       /* standard output */
         char **arguments;    /* borrowed: those of the verb; ends with NULL */

@@ -17,6 +17,7 @@ enum {
         TAKES_ALL = 1 << 4,
         TAKES_QUIET = 1 << 5,
         TAKES_ROOT = 1 << 6,
+        TAKES_VALUES = 1 << 7,
 };
 
 typedef struct Verb {
@@ -49,8 +50,8 @@ static const Verb verbs[] = {
           TAKES_TIMEOUT | TAKES_REASON, verb_override },
         { "clear-override", "SERVICE/CHECK", "Publish what is measured again", 1, 1, 0,
           verb_clear_override },
-        { "report", "SERVICE/CHECK STATE [MESSAGE]", "Push the state of a check", 2, 3, 0,
-          verb_report },
+        { "report", "SERVICE/CHECK STATE [MESSAGE]", "Report pass, warn or fail", 2, 3,
+          TAKES_VALUES, verb_report },
         { "reload", "", "Load the configuration again", 0, 0, 0, verb_reload },
         { "verify", "", "Check the configuration", 0, 0, TAKES_ROOT, verb_verify },
         { "probe", "URL", "Run one check that is not configured", 1, 1, 0, verb_probe },
@@ -74,6 +75,7 @@ static void print_help(void) {
              "     --ready --started --live Which verdict to wait for or follow (--ready)\n"
              "     --timeout=TIME           How long to wait; when a drain or override ends\n"
              "     --reason=TEXT            Why, for those who see the drain or override\n"
+             "     --value=NAME=NUMBER[UNIT]  Report a value as well; may be repeated\n"
              "     --all                    Drain or undrain the whole host\n"
              "     --root=DIR               Verify the configuration below DIR\n"
              "  -q --quiet                  Say it by the exit code alone\n"
@@ -172,6 +174,11 @@ static int option_reason(Arguments *a, const char *value) {
         return 0;
 }
 
+static int option_value(Arguments *a, const char *value) {
+        strbuf_printf(&a->ctl.values, "%s%s", a->ctl.values.length > 0 ? " " : "", value);
+        return a->ctl.values.failed ? -ENOMEM : 0;
+}
+
 static int option_all(Arguments *a, _unused_ const char *value) {
         a->ctl.all = true;
         return 0;
@@ -209,6 +216,7 @@ static const struct OptionSpec {
         { "live", 0, no_argument, TAKES_QUESTION, option_live },
         { "timeout", 0, required_argument, TAKES_TIMEOUT, option_timeout },
         { "reason", 0, required_argument, TAKES_REASON, option_reason },
+        { "value", 0, required_argument, TAKES_VALUES, option_value },
         { "all", 0, no_argument, TAKES_ALL, option_all },
         { "quiet", 'q', no_argument, TAKES_QUIET, option_quiet },
         { "root", 0, required_argument, TAKES_ROOT, option_root },
@@ -289,8 +297,13 @@ static int verb_check(const Verb *v, const Arguments *a, int n) {
         return 0;
 }
 
+static void arguments_done(Arguments *a) {
+        strbuf_done(&a->ctl.values);
+}
+
 int main(int argc, char *argv[]) {
-        Arguments a = { .ctl = { .timeout_usec = USEC_INFINITY, .reason = "" } };
+        _cleanup_(arguments_done)
+                Arguments a = { .ctl = { .timeout_usec = USEC_INFINITY, .reason = "" } };
         const Verb *verb;
         int r;
 

@@ -83,8 +83,12 @@ int verb_clear_override(const Ctl *ctl) {
 }
 
 int verb_report(const Ctl *ctl) {
-        return change_check(ctl, "Report", "ss", ctl->arguments[1],
-                            ctl->arguments[2] ? ctl->arguments[2] : "");
+        const char *message = ctl->arguments[2] ? ctl->arguments[2] : "";
+
+        if (!ctl->values.text)
+                return change_check(ctl, "Report", "ss", ctl->arguments[1], message);
+        return change_check(ctl, "ReportValues", "sss", ctl->arguments[1], message,
+                            ctl->values.text);
 }
 
 /* -- run --------------------------------------------------------------------------------------- */

@@ -217,7 +217,16 @@ static bool check_state_is_decided_by(const CheckState *s, const Result *r) {
                                               : false;
 }
 
+static Time time_before(Time t, usec_t usec) {
+        return (Time){
+                .monotonic = usec_sub(t.monotonic, usec),
+                .boottime = usec_sub(t.boottime, usec),
+                .realtime = usec_sub(t.realtime, usec),
+        };
+}
+
 void check_state_take_result(CheckState *s, const Result *r, Time now) {
+        now = time_before(now, r->age_usec);
         check_state_count(s, r);
         s->last = *r;
         s->has_result = true;

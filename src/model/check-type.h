@@ -51,6 +51,9 @@ typedef struct CheckType {
          */
         int (*validate)(void *settings, const char **ret_key, char why[static OPTION_WHY_MAX]);
 
+        /* Push checks: whether what was reported stands beyond the unit's next start. NULL: no. */
+        bool (*is_lasting)(const void *settings);
+
         /* Fills in what the settings point at. Never NULL. */
         void (*describe)(const void *settings, CheckTarget *ret);
 
@@ -61,6 +64,10 @@ typedef struct CheckType {
         Health (*derive)(const void *settings, CheckState *const checks[], const size_t needs[],
                          size_t n, bool is_measured, Result *ret);
 } CheckType;
+
+static inline bool check_type_has_runs(const CheckType *t) {
+        return !(t->flags & (CHECK_TYPE_PUSH | CHECK_TYPE_COMBINED));
+}
 
 /* The types that this build knows, handed to the loader so that config/ need not know check/. */
 typedef struct CheckTypes {

@@ -90,6 +90,16 @@ static inline bool check_config_is_combined(const CheckConfig *c) {
         return c->type->flags & CHECK_TYPE_COMBINED;
 }
 
+/* Has no runs: its state is reported to it. */
+static inline bool check_config_is_pushed(const CheckConfig *c) {
+        return c->type->flags & CHECK_TYPE_PUSH;
+}
+
+/* What was reported stands beyond the unit's next start. */
+static inline bool check_config_is_lasting(const CheckConfig *c) {
+        return c->type->is_lasting && c->type->is_lasting(c->settings);
+}
+
 /* Its state hangs on that of others, also. */
 bool check_config_is_derived(const CheckConfig *c);
 

@@ -4,6 +4,7 @@
 /* What the outside may ask of the daemon. D-Bus and the private socket hold one of these and call
  * it after authorisation; daemon.c fills it in. Each request becomes an event like all others. */
 
+#include "model/sender.h"
 #include "model/snapshot.h"
 
 /* The answer to a request: r is 0 or negative errno with an error text, snapshot the picture that
@@ -19,8 +20,9 @@ typedef struct Control {
         /* Runs the check now; done when that run has ended. -EOPNOTSUPP for checks without runs. */
         int (*run)(void *daemon, size_t check, ControlDone done, void *userdata);
 
-        /* A pushed state. -EOPNOTSUPP unless the check takes reports. */
-        int (*report)(void *daemon, size_t check, const Result *result, const char *who);
+        /* A pushed state. -EOPNOTSUPP unless the check takes reports, -EACCES if not from this
+         * sender. */
+        int (*report)(void *daemon, size_t check, const Result *result, const Sender *sender);
 
         /* Publishes this state instead of the measured one; timeout 0 clears. */
         int (*override)(void *daemon, size_t check, Health state, usec_t timeout_usec,

@@ -112,6 +112,15 @@ static int unit_parse(const Option *o _unused_, const char *value, void *field,
         return -EINVAL;
 }
 
+static int units_parse(const Option *o, const char *value, void *field,
+                       char why[static OPTION_WHY_MAX]) {
+        _cleanup_free_ char *unit = NULL;
+        int r;
+
+        r = unit_parse(o, value, &unit, why);
+        return r < 0 ? r : strv_append(field, unit);
+}
+
 /* -- numbers ----------------------------------------------------------------------------------- */
 
 static int bool_parse(const Option *o _unused_, const char *value, void *field,
@@ -391,4 +400,13 @@ const OptionType option_unit = {
         .clear = string_clear,
         .canonical = string_canonical,
         .size = sizeof(char *),
+};
+
+const OptionType option_units = {
+        .expected = "a unit's name with its suffix, such as orders.service",
+        .is_list = true,
+        .parse = units_parse,
+        .clear = strv_clear,
+        .canonical = strv_canonical,
+        .size = sizeof(char **),
 };

@@ -67,6 +67,7 @@ typedef struct Result {
         char detail[RESULT_DETAIL_MAX];   /* the word after the slash: "expired"; "" for none */
         char message[RESULT_MESSAGE_MAX]; /* one line of valid UTF-8, never a secret; "" for none */
         usec_t latency_usec;              /* USEC_INFINITY: none measured */
+        usec_t age_usec;         /* found so long ago; 0: just now. Only what was kept is older */
         usec_t retry_after_usec; /* the peer asked to be left alone so long; 0: it did not */
         size_t n_values;
         Value values[RESULT_VALUES_MAX];

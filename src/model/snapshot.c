@@ -84,7 +84,7 @@ static size_t view_count_never_run(const Snapshot *s, size_t service) {
         for (size_t i = config->first_check; i < config->first_check + config->n_checks; i++)
                 if (!s->checks[i]->has_result && !s->config->checks[i]->is_shadow &&
                     s->checks[i]->measured != HEALTH_SKIPPED &&
-                    !(s->config->checks[i]->type->flags & (CHECK_TYPE_PUSH | CHECK_TYPE_COMBINED)))
+                    check_type_has_runs(s->config->checks[i]->type))
                         n++;
         return n;
 }

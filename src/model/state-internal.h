@@ -22,7 +22,7 @@ bool check_state_is_steady(const CheckState *s);
 void check_state_take_result(CheckState *s, const Result *result, Time now);
 void check_state_take_override(CheckState *s, const Override *override, Time now);
 
-/* A new start of the unit: what was measured of the last one says nothing about this one. */
+/* A new start of the unit, or another reason why what is known says nothing any more. */
 void check_state_restart(CheckState *s, Time now);
 
 /* A check of After=: waits for that one, or (NULL) no longer waits. What was measured before says

@@ -201,6 +201,20 @@ static int state_take_result(State *s, const Event *e, Time now) {
         return 0;
 }
 
+static int state_take_forget(State *s, const Event *e, Time now) {
+        size_t service;
+        int r;
+
+        r = state_own_both(s, e->check, &service);
+        if (r < 0)
+                return r;
+        check_state_restart(s->checks[e->check], now);
+        state_derive(s, service, false, now);
+        state_settle(s, service, now);
+        state_note_expiry(s, e->check, service);
+        return 0;
+}
+
 static int state_take_override(State *s, const Event *e, Time now) {
         size_t service;
         int r;
@@ -241,7 +255,8 @@ static int state_take_unit(State *s, const Event *e, Time now) {
         }
         if (service_state_take_unit(s->services[e->service], e->unit, e->invocation_id, now))
                 for (size_t i = 0; i < config->n_checks; i++)
-                        check_state_restart(s->checks[config->first_check + i], now);
+                        if (!check_config_is_lasting(s->config->checks[config->first_check + i]))
+                                check_state_restart(s->checks[config->first_check + i], now);
         state_derive(s, e->service, false, now);
         state_settle(s, e->service, now);
         state_note_expiry(s, INDEX_NONE, e->service);
@@ -298,6 +313,8 @@ int state_apply(State *s, const Event *e, Time now) {
                 return state_take_drain(s, e, now);
         case EVENT_OVERRIDE:
                 return state_take_override(s, e, now);
+        case EVENT_FORGET:
+                return state_take_forget(s, e, now);
         case EVENT_VOID:
                 return state_take_void(s, e);
         case EVENT_CONFIG:

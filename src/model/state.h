@@ -154,6 +154,7 @@ typedef enum EventType {
         EVENT_UNIT,     /* service, unit, invocation_id */
         EVENT_DRAIN,    /* service (INDEX_NONE: the host), drain; not active: undrain */
         EVENT_OVERRIDE, /* check, override; not active: clear */
+        EVENT_FORGET,   /* check: what was reported to it says nothing any more */
         EVENT_VOID,     /* check: a run that a stall of the host made worthless */
         EVENT_TICK,     /* time passed: what expired changes */
         EVENT_CONFIG,   /* config: taken; or reload_error: refused, and why */

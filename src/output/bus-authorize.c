@@ -8,7 +8,7 @@
 
 typedef struct BusCaller {
         char *sender; /* owned; a unique name, which a bus never gives out twice */
-        uid_t uid;
+        Sender who;
 } BusCaller;
 
 /* A caller being looked up, and its message that waits. */
@@ -40,7 +40,7 @@ static const BusCaller *caller_find(const BusLink *l, const char *sender) {
         return NULL;
 }
 
-static int caller_remember(BusLink *l, const char *sender, uid_t uid) {
+static int caller_remember(BusLink *l, const char *sender, const Sender *who) {
         BusCaller *c;
         char *copy;
 
@@ -55,7 +55,33 @@ static int caller_remember(BusLink *l, const char *sender, uid_t uid) {
         c = &l->callers[l->next_caller];
         l->next_caller = (l->next_caller + 1) % BUS_CALLERS_MAX;
         free(c->sender);
-        *c = (BusCaller){ .sender = copy, .uid = uid };
+        *c = (BusCaller){ .sender = copy, .who = *who };
+        return 0;
+}
+
+/* What the bus knows of a connection: UnixUserID and, where it has one for us, ProcessID. */
+static int credentials_read(sd_bus_message *m, Sender *ret) {
+        uint32_t uid = (uint32_t) -1, pid = 0;
+        const char *key;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = sd_bus_message_read(m, "s", &key);
+                if (r >= 0 && strcmp(key, "UnixUserID") == 0)
+                        r = sd_bus_message_read(m, "v", "u", &uid);
+                else if (r >= 0 && strcmp(key, "ProcessID") == 0)
+                        r = sd_bus_message_read(m, "v", "u", &pid);
+                else if (r >= 0)
+                        r = sd_bus_message_skip(m, "v");
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        if (r >= 0 && uid == (uint32_t) -1)
+                r = -ENODATA;
+        if (r < 0)
+                return r;
+        *ret = (Sender){ .uid = uid, .pid = (pid_t) pid };
         return 0;
 }
 
@@ -66,7 +92,7 @@ static int on_caller_known(sd_bus_message *reply, void *userdata,
         _cleanup_(query_freep) BusQuery *q = userdata;
         const sd_bus_error *e = sd_bus_message_get_error(reply);
         BusLink *l = q->link;
-        uint32_t uid;
+        Sender who;
         int r;
 
         if (e) {
@@ -74,9 +100,9 @@ static int on_caller_known(sd_bus_message *reply, void *userdata,
                                            "Cannot find out who is calling: %s", e->message);
                 return 0;
         }
-        r = sd_bus_message_read(reply, "u", &uid);
+        r = credentials_read(reply, &who);
         if (r >= 0)
-                r = caller_remember(l, sd_bus_message_get_sender(q->message), uid);
+                r = caller_remember(l, sd_bus_message_get_sender(q->message), &who);
         if (r >= 0)
                 r = sd_bus_enqueue_for_read(l->connection, q->message);
         if (r < 0)
@@ -107,7 +133,7 @@ static int look_up(BusLink *l, sd_bus_message *m, const char *sender, sd_bus_err
         q->message = sd_bus_message_ref(m);
         r = sd_bus_call_method_async(l->connection, &q->slot, "org.freedesktop.DBus",
                                      "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                     "GetConnectionUnixUser", on_caller_known, q, "s", sender);
+                                     "GetConnectionCredentials", on_caller_known, q, "s", sender);
         if (r < 0)
                 return r;
         list_append(&l->queries, &q->links);
@@ -116,31 +142,44 @@ static int look_up(BusLink *l, sd_bus_message *m, const char *sender, sd_bus_err
         return 0;
 }
 
-int bus_authorize(BusLink *l, sd_bus_message *m, const char *action, char who[static WHO_MAX],
-                  sd_bus_error *error) {
+int bus_identify(BusLink *l, sd_bus_message *m, Sender *ret, sd_bus_error *error) {
         bool own_user_may = l->is_peer || l->bus->mode == BUS_MODE_USER;
-        const char *sender = sd_bus_message_get_sender(m);
+        const char *name = sd_bus_message_get_sender(m);
         const BusCaller *caller;
-        uid_t uid;
+        Sender who;
 
         if (l->is_peer)
-                uid = l->uid;
+                who = (Sender){ .uid = l->uid, .pid = l->pid };
         else {
-                if (!sender)
+                if (!name)
                         return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED,
                                                 "The call names no sender");
-                caller = caller_find(l, sender);
+                caller = caller_find(l, name);
                 if (!caller)
-                        return look_up(l, m, sender, error);
-                uid = caller->uid;
+                        return look_up(l, m, name, error);
+                who = caller->who;
         }
-        if (uid != 0 && !(own_user_may && uid == geteuid()))
+        who.is_privileged = who.uid == 0 || (own_user_may && who.uid == geteuid());
+        *ret = who;
+        return 1;
+}
+
+int bus_authorize(BusLink *l, sd_bus_message *m, const char *action, char who[static WHO_MAX],
+                  sd_bus_error *error) {
+        Sender sender = {};
+        int r;
+
+        r = bus_identify(l, m, &sender, error);
+        if (r <= 0)
+                return r;
+        if (!sender.is_privileged)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
-                                         "Only root may do this (%s), not uid %u", action, uid);
-        if (uid == 0)
+                                         "Only root may do this (%s), not uid %u", action,
+                                         sender.uid);
+        if (sender.uid == 0)
                 snprintf(who, WHO_MAX, "root");
         else
-                snprintf(who, WHO_MAX, "uid %u", uid);
+                snprintf(who, WHO_MAX, "uid %u", sender.uid);
         return 1;
 }
 

@@ -5,6 +5,7 @@
  * The one gate for every member that changes something. Asynchronous, because who a caller on the
  * bus is must be asked of the bus, and that must not stop the loop. */
 
+#include "model/sender.h"
 #include "model/state.h"
 #include "output/bus-link.h"
 
@@ -17,6 +18,9 @@
  * the error is set. action: "org.vitald1.drain". */
 int bus_authorize(BusLink *l, sd_bus_message *m, const char *action, char who[static WHO_MAX],
                   sd_bus_error *error);
+
+/* The same without a decision: who is calling, and whether that is one who may do everything. */
+int bus_identify(BusLink *l, sd_bus_message *m, Sender *ret, sd_bus_error *error);
 
 /* Ends all look-ups of a link that goes. */
 void bus_authorize_done(BusLink *l);

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/text.h"
+#include "model/perfdata.h"
 #include "output/bus-authorize.h"
 
 /* The end of a change that control made or refused. */
@@ -94,47 +95,62 @@ int bus_method_clear_override(sd_bus_message *m, void *userdata, sd_bus_error *e
         return reply(m, r, error);
 }
 
-/* A pushed state in the words of a check's state. What an application says of itself is its
- * status. */
-static int report_result(const char *word, const char *message, Result *ret, sd_bus_error *error) {
-        Health state;
-
-        if (health_from_string(word, &state) >= 0 && state == HEALTH_HEALTHY)
+/* What an application says of itself is its status. */
+static int report_result(const char *word, const char *message, const char *values, Result *ret,
+                         sd_bus_error *error) {
+        if (str_equal(word, outcome_to_string(OUTCOME_PASS)))
                 result_pass(ret, "%s", message);
-        else if (health_from_string(word, &state) >= 0 && state == HEALTH_DEGRADED)
+        else if (str_equal(word, outcome_to_string(OUTCOME_WARN)))
                 result_warn(ret, REASON_STATUS, "%s", message);
-        else if (health_from_string(word, &state) >= 0 && state == HEALTH_UNHEALTHY)
+        else if (str_equal(word, outcome_to_string(OUTCOME_FAIL)))
                 result_fail(ret, REASON_STATUS, "%s", message);
         else
                 return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
-                                        "The state must be healthy, degraded or unhealthy");
+                                        "The state must be pass, warn or fail");
+        if (perfdata_parse_strict(values, strlen(values), ret) < 0)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+                                         "Values must be NAME=NUMBER[UNIT], each name once, at "
+                                         "most %d of them",
+                                         RESULT_VALUES_MAX);
         return 0;
 }
 
-int bus_method_report(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const BusTarget *t = userdata;
+static int report(sd_bus_message *m, const BusTarget *t, const char *types, sd_bus_error *error) {
         const Control *control = t->link->bus->context.control;
-        const char *word, *message;
-        char who[WHO_MAX];
+        const CheckConfig *check = t->snapshot->config->checks[t->index];
+        const char *word, *message, *values = "";
+        Sender sender = {};
         Result result;
         int r;
 
-        r = bus_authorize(t->link, m, BUS_NAME ".report", who, error);
+        r = bus_identify(t->link, m, &sender, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
-        r = sd_bus_message_read(m, "ss", &word, &message);
+        r = sd_bus_message_read(m, types, &word, &message, &values);
         if (r < 0)
                 return r;
-        r = report_result(word, message, &result, error);
+        r = report_result(word, message, values, &result, error);
         if (r < 0)
                 return r;
-        r = control->report(control->daemon, t->index, &result, who);
+        r = control->report(control->daemon, t->index, &result, &sender);
         if (r == -EOPNOTSUPP)
                 return sd_bus_error_setf(error, BUS_ERROR_NOT_SUPPORTED,
-                                         "Check %s takes no reports; its type is %s",
-                                         t->snapshot->config->checks[t->index]->id,
-                                         t->snapshot->config->checks[t->index]->type->name);
+                                         "Check %s takes no reports; its type is %s", check->id,
+                                         check->type->name);
+        if (r == -EACCES)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
+                                         "Only root, the users of AllowUser= and the processes of "
+                                         "AllowUnit= may report to %s, not uid %u",
+                                         check->id, sender.uid);
         return reply(m, r, error);
+}
+
+int bus_method_report(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return report(m, userdata, "ss", error);
+}
+
+int bus_method_report_values(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return report(m, userdata, "sss", error);
 }
 
 uint64_t bus_until_realtime(usec_t until_boottime) {

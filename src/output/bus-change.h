@@ -15,8 +15,10 @@ int bus_method_undrain(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int bus_method_override(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int bus_method_clear_override(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
-/* Report(s state, s message): the check. */
+/* Report(s state, s message), ReportValues(s state, s message, s values): the check. Who may is the
+ * check's matter. */
 int bus_method_report(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_method_report_values(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
 /* The drain of a service or of the host as properties. */
 typedef struct BusDrainRow {

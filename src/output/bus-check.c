@@ -297,6 +297,9 @@ static const sd_bus_vtable check_vtable[] = {
                                  bus_method_get_history, UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Report", "ss", SD_BUS_PARAM(state) SD_BUS_PARAM(message), NULL, ,
                                  bus_method_report, UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("ReportValues", "sss",
+                                 SD_BUS_PARAM(state) SD_BUS_PARAM(message) SD_BUS_PARAM(values),
+                                 NULL, , bus_method_report_values, UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Override", "sts",
                                  SD_BUS_PARAM(state) SD_BUS_PARAM(timeout_usec)
                                          SD_BUS_PARAM(reason),

@@ -54,6 +54,7 @@ struct BusLink {
         bool is_fresh;      /* peers: may have sent a call right behind the handshake */
         bool is_doomed;     /* ends as soon as the loop turns */
         uid_t uid;          /* peers only: who it is */
+        pid_t pid;          /* the same; 0: of another pid namespace */
         usec_t used_usec;   /* CLOCK_MONOTONIC of its last request */
 
         /* The properties of one object in the form that sd-bus reads by offset, filled anew for

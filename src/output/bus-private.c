@@ -133,6 +133,7 @@ static int peer_add(BusPrivate *p, int fd) {
                 return r;
         l->is_peer = true;
         l->uid = who.uid;
+        l->pid = who.pid;
         if ((r = sd_bus_match_signal_async(bus, NULL, local, NULL, local, "Connected",
                                            on_handshake_done, NULL, l)) < 0 ||
             (r = sd_bus_match_signal_async(bus, NULL, local, NULL, local, "Disconnected", on_gone,

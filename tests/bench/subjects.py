@@ -202,7 +202,8 @@ class Vitald(Subject):
     def argv(self):
         return [build_directory() / "vitald", f"--root={self.directory}/root",
                 f"--listen=127.0.0.1:{self.port}", "--bus=none",
-                f"--runtime-directory={self.directory}/run"]
+                f"--runtime-directory={self.directory}/run",
+                f"--state-directory={self.directory}/state"]
 
     def run_now(self, check):
         done = Process([build_directory() / "vitalctl",

@@ -135,6 +135,8 @@ static bool on_result(void *userdata, size_t check, uint64_t serial, const Resul
         return b->says_undecided;
 }
 
+static void on_forgotten(void *userdata _unused_, size_t check _unused_) {}
+
 static void on_voided(void *userdata, size_t check _unused_) {
         ((Bench *) userdata)->n_void++;
 }
@@ -149,6 +151,7 @@ static void on_stalled(void *userdata, usec_t usec _unused_) {
 
 static const EngineHandler handler = {
         .result = on_result,
+        .forgotten = on_forgotten,
         .voided = on_voided,
         .turn = on_turn,
         .stalled = on_stalled,

@@ -223,16 +223,25 @@ def test_run_of_a_push_check_is_refused(client):
 
 def test_report(client, server):
     for state, outcome in (("healthy", "pass"), ("degraded", "warn"), ("unhealthy", "fail")):
-        client.call(PUSH, I_CHECK, "Report", variant("(ss)", state, f"says {state}\n\x1b[31m"))
+        client.call(PUSH, I_CHECK, "Report", variant("(ss)", outcome, f"says {state}\n\x1b[31m"))
         check = client.get_all(PUSH, I_CHECK)
         assert (check["State"], check["LastOutcome"]) == (state, outcome)
         if state != "healthy":
             assert check["Message"] == f"says {state} [31m"
-    with pytest.raises(DBusError, match="healthy, degraded or unhealthy"):
-        client.call(PUSH, I_CHECK, "Report", variant("(ss)", "splendid", ""))
+    with pytest.raises(DBusError, match="pass, warn or fail"):
+        client.call(PUSH, I_CHECK, "Report", variant("(ss)", "healthy", ""))
     with pytest.raises(DBusError) as e:
-        client.call(A, I_CHECK, "Report", variant("(ss)", "healthy", ""))
+        client.call(A, I_CHECK, "Report", variant("(ss)", "pass", ""))
     assert e.value.name == "org.vitald1.NotSupported"
+
+
+def test_report_of_values(client):
+    client.call(PUSH, I_CHECK, "ReportValues", variant("(sss)", "pass", "", "depth=12 age=1500ms"))
+    assert client.get_all(PUSH, I_CHECK)["Values"] == [("depth", 12, ""), ("age", 1.5, "seconds")]
+    for bad in ("depth", "=3", "depth=many", "a=1 a=2", " ".join(f"v{i}=1" for i in range(13))):
+        with pytest.raises(DBusError, match="NAME=NUMBER"):
+            client.call(PUSH, I_CHECK, "ReportValues", variant("(sss)", "fail", "", bad))
+    assert client.get_all(PUSH, I_CHECK)["State"] == "healthy"
 
 
 def test_override_and_clear(client, server):

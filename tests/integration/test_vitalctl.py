@@ -252,7 +252,7 @@ def test_an_override_is_seen_at_first_sight(shop, http_server):
 
 
 def test_report_is_for_push_checks(shop):
-    assert "takes no reports" in complaint(shop, "report", "shop/app", "healthy", "ok", code=ERROR)
+    assert "takes no reports" in complaint(shop, "report", "shop/app", "pass", "ok", code=ERROR)
 
 
 def test_reload_returns_the_verdict(shop, http_server):

@@ -136,6 +136,7 @@ class Vitald:
         self.etc.mkdir(parents=True, exist_ok=True)
         self.runtime_directory = self.directory / "run"
         self.runtime_directory.mkdir(exist_ok=True)
+        self.state_directory = self.directory / "state"     # Not made here: vitald does if need be.
         self.credentials = self.directory / "credentials"
         self.credentials.mkdir(exist_ok=True)
         self.local = self.directory / "http.sock"
@@ -184,7 +185,8 @@ class Vitald:
         return [*VALGRIND, *argv] if self.valgrind else argv
 
     def _daemon_argv(self, listen):
-        more = [f"--runtime-directory={self.runtime_directory}", "--log-level=debug",
+        more = [f"--runtime-directory={self.runtime_directory}",
+                f"--state-directory={self.state_directory}", "--log-level=debug",
                 "--bus=system" if self.bus else "--bus=none"]
         if listen:
             more += ["--listen=%s:%d" % self.address, f"--listen={self.local}"]

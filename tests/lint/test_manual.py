@@ -104,13 +104,14 @@ def pattern_of(option):
             "amount": "A size or a share", "word": f"One of {words}", "words": f"A list of {words}",
             "path": "An absolute path", "paths": "An absolute path",
             "address": "An address", "unit": "The name of a unit",
+            "units": "The name of a unit",
             "credential": "The name of a credential",
             "header-credentials": "A header and the name of a credential",
             "limits": "A range, with a value's name and a colon in front where it has several",
             "names": "A list of names of checks",
             "other": f"One of {words}" if words != "-" else None}[option["kind"]]
     pattern = re.escape(text + bounds) if text else r"[A-Z][^;]*"
-    lists = "strings", "paths", "header-credentials", "limits"
+    lists = "strings", "paths", "header-credentials", "limits", "units"
     if "list" in option["flags"] and option["kind"] in lists:
         pattern += ", may be repeated"
     if "required" in option["flags"]:

@@ -119,12 +119,13 @@ static int control_run(void *daemon, size_t check, ControlDone done, void *userd
         return 0;
 }
 
-static int control_report(void *daemon, size_t check, const Result *result,
-                          _unused_ const char *who) {
+static int control_report(void *daemon, size_t check, const Result *result, const Sender *sender) {
         Server *s = daemon;
 
         if (!(s->state->config->checks[check]->type->flags & CHECK_TYPE_PUSH))
                 return -EOPNOTSUPP;
+        if (!sender->is_privileged)
+                return -EACCES;
         return apply(s, &(Event){ .type = EVENT_RESULT, .check = check, .result = result });
 }
 

@@ -102,6 +102,8 @@ static bool on_result(void *userdata, size_t check, uint64_t serial, const Resul
         return false;
 }
 
+static void on_forgotten(void *userdata _unused_, size_t check _unused_) {}
+
 static void on_void(void *userdata _unused_, size_t check _unused_) {}
 
 static void on_turn(void *userdata) {
@@ -177,7 +179,8 @@ static int load(Runner *r, const char *path) {
 }
 
 static int run(Runner *r, const char *path, const char *bus) {
-        static const EngineHandler handler = { on_result, on_void, on_turn, on_stall };
+        static const EngineHandler handler = { on_result, on_forgotten, on_void, on_turn,
+                                               on_stall };
         int error;
 
         error = load(r, path);

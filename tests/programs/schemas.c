@@ -27,7 +27,7 @@ static const struct Kind {
         { &option_address, "address" },   { &option_credential, "credential" },
         { &option_unit, "unit" },         { &option_header_credential, "header-credentials" },
         { &option_limits, "limits" },     { &option_paths, "paths" },
-        { &option_names, "names" },
+        { &option_names, "names" },       { &option_units, "units" },
 };
 
 static const char *kind_of(const OptionType *type) {

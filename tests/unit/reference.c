@@ -299,6 +299,9 @@ void reference_apply(Reference *r, const Event *e, Time now) {
         case EVENT_OVERRIDE:
                 r->checks[e->check].override = *e->override;
                 break;
+        case EVENT_FORGET:
+                check_restart(r->checks + e->check);
+                break;
         case EVENT_CONFIG:
                 if (e->config)
                         take_config(r, e->config, now);

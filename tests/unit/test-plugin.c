@@ -7,8 +7,8 @@
 
 #include "base/text.h"
 #include "check/command-line.h"
-#include "check/perfdata.h"
 #include "check/plugin-verdict.h"
+#include "model/perfdata.h"
 
 /* -- command lines ----------------------------------------------------------------------------- */
 

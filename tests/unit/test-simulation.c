@@ -261,8 +261,7 @@ static void verify_drain(const Simulation *sim, const Event *e, const Flips *f) 
                 MUST(sim, !f->services[i][PROBE_LIVENESS] && !f->services[i][PROBE_STARTUP]);
 }
 
-/* Whether some service that spoke for the host before still does, and *ret_added whether one does
- * that was there and did not. */
+/* Whether some service speaks for the host as before; *ret_added: and one that did not before. */
 static bool is_host_continued(const Snapshot *old, const Snapshot *new, bool *ret_added) {
         bool is_continued = false;
 
@@ -328,11 +327,12 @@ static void verify_event(const Simulation *sim, const Snapshot *old, const Event
                 verify_drain(sim, e, f);
                 break;
         case EVENT_OVERRIDE:
+        case EVENT_FORGET:
                 verify_reach(sim, f, e->check,
                              config_find_service(sim->snapshot->config,
                                                  sim->snapshot->config->checks[e->check]->service));
-                MUST(sim,
-                     sim->snapshot->checks[e->check]->measured == old->checks[e->check]->measured);
+                MUST(sim, e->type == EVENT_FORGET || sim->snapshot->checks[e->check]->measured ==
+                                                             old->checks[e->check]->measured);
                 break;
         case EVENT_CONFIG:
                 if (e->config)

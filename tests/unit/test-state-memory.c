@@ -117,6 +117,7 @@ static void test_events(void **state _unused_) {
                 { { .type = EVENT_DRAIN, .service = 0, .drain = &drain }, 1 },
                 { { .type = EVENT_DRAIN, .service = INDEX_NONE, .drain = &drain }, 0 },
                 { { .type = EVENT_OVERRIDE, .check = 3, .override = &override }, 2 },
+                { { .type = EVENT_FORGET, .check = 3 }, 2 },
                 { { .type = EVENT_VOID, .check = 0 }, 1 },
                 { { .type = EVENT_CONFIG, .config = config }, 7 },
                 { { .type = EVENT_CONFIG, .reload_error = "a:1: b" }, 1 },

@@ -348,6 +348,14 @@ static void act_override(World *w) {
                                    .override = &o });
 }
 
+/* What was known of one that is not made of others says nothing any more. */
+static void act_forget(World *w) {
+        size_t i = world_random(w, MAX(w->config->n_checks, (size_t) 1));
+
+        if (w->config->n_checks > 0 && !check_config_is_combined(w->config->checks[i]))
+                apply(w, &(Event){ .type = EVENT_FORGET, .check = i });
+}
+
 static void run_begin(World *w, size_t check) {
         w->runs[check] = (WorldRun){
                 .due = schedule_first(w->config->checks[check], w->now.monotonic),
@@ -424,10 +432,10 @@ static void act(World *w) {
                 unsigned weight;
                 void (*act)(World *w);
         } actions[] = {
-                { 35, act_mode },      { 5, act_stall },          { 5, act_suspend },
-                { 5, act_clock_jump }, { 10, act_drain },         { 10, act_override },
-                { 15, act_unit },      { 3, act_refused_reload }, { 10, act_reload },
-                { 2, act_tick },
+                { 32, act_mode },     { 3, act_forget },     { 5, act_stall },
+                { 5, act_suspend },   { 5, act_clock_jump }, { 10, act_drain },
+                { 10, act_override }, { 15, act_unit },      { 3, act_refused_reload },
+                { 10, act_reload },   { 2, act_tick },
         };
         uint64_t dice = world_random(w, 100);
         size_t i = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "check/perfdata.h"
+#include "model/perfdata.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -135,4 +136,29 @@ void perfdata_parse(const char *bytes, size_t n, Result *result) {
                     value_read(value, (size_t) (stop - value), &number, unit))
                         result_add_value(result, name, number, unit);
         }
+}
+
+/* Nothing that a number could go on with. */
+static bool is_unit(const char *s) {
+        return strcspn(s, "0123456789+-.,") == strlen(s);
+}
+
+int perfdata_parse_strict(const char *bytes, size_t n, Result *result) {
+        const char *p = bytes, *end = bytes + n;
+
+        while (p < end) {
+                size_t length = 0, n_before = result->n_values;
+
+                if (is_blank(*p)) {
+                        p++;
+                        continue;
+                }
+                while (p + length < end && !is_blank(p[length]))
+                        length++;
+                perfdata_parse(p, length, result);
+                if (result->n_values != n_before + 1 || !is_unit(result->values[n_before].unit))
+                        return -EINVAL;
+                p += length;
+        }
+        return 0;
 }

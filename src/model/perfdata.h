@@ -11,3 +11,7 @@
  * hold nothing but [A-Za-z0-9_./-], other characters become '_'; of two with the same name the
  * first counts. What is not performance data, and values that are not known (U), are skipped. */
 void perfdata_parse(const char *bytes, size_t n, Result *result);
+
+/* For those who mean what they write: each word must be NAME=NUMBER[UNIT], its name not there yet,
+ * and there must be room for it. 0, or -EINVAL with some of them added. */
+int perfdata_parse_strict(const char *bytes, size_t n, Result *result);
