@@ -143,6 +143,21 @@ class RabbitMQ(Server):
             {{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"{queue}">>)),
             rabbit_amqqueue:purge(Q), ok.""")
 
+    def consumers(self, queue="jobs"):
+        return int(self.eval(f"""
+            {{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"{queue}">>)),
+            [{{_, N}}] = rabbit_amqqueue:info(Q, [consumers]), N."""))
+
+    def declare(self, queue):
+        self.eval(f"""
+            rabbit_amqqueue:declare(rabbit_misc:r(<<"/">>, queue, <<"{queue}">>), true, false, [],
+                                    none, <<"test">>), ok.""")
+
+    def delete(self, queue):
+        self.eval(f"""
+            {{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"{queue}">>)),
+            rabbit_amqqueue:delete(Q, false, false, <<"test">>), ok.""")
+
     def connections(self):
         return int(self.eval("length(rabbit_networking:local_connections())."))
 
