@@ -128,7 +128,7 @@ static void connection_answer(AgentConnection *c, const char *name) {
                 snprintf(buf, sizeof(buf), "down #no service of that name");
         else if (s)
                 agent_answer(buf, s, service);
-        strncat(buf, "\n", 1);
+        strcat(buf, "\n");
 
         c->is_answered = true;
         if (send(c->fd, buf, strlen(buf), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ||
