@@ -274,6 +274,7 @@ static const Option http_options[] = {
         { "HTTP2", &option_bool, offsetof(HttpSettings, is_http2), "no" },
         { "Resolve", &option_http_resolve, offsetof(HttpSettings, resolve) },
         { "CACertificate", &option_path, offsetof(HttpSettings, ca_certificate) },
+        { "RevocationList", &option_path, offsetof(HttpSettings, revocation_list) },
         { "ClientCertificate", &option_path, offsetof(HttpSettings, client_certificate) },
         { "ClientKey", &option_path, offsetof(HttpSettings, client_key) },
         { "ClientKeyCredential", &option_credential,

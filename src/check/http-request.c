@@ -161,6 +161,7 @@ static long http_version(const HttpSettings *s) {
 bool http_request_set(CURL *easy, const HttpSettings *s, const HttpLists *l) {
         const HttpTls tls = {
                 .ca_certificate = s->ca_certificate,
+                .revocation_list = s->revocation_list,
                 .client_certificate = s->client_certificate,
                 .client_key = s->client_key,
                 .client_key_text = s->client_key_credential.secret,

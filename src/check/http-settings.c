@@ -178,6 +178,7 @@ static const char *connection_conflict(const HttpSettings *s, char why[static OP
         bool has_key = s->client_key || s->client_key_credential.name;
         const Conflict conflicts[] = {
                 { !s->is_tls && s->ca_certificate, "CACertificate", https },
+                { !s->is_tls && s->revocation_list, "RevocationList", https },
                 { !s->is_tls && s->client_certificate, "ClientCertificate", https },
                 { !s->is_tls && s->certificate_warn_usec > 0, "CertificateWarn", https },
                 { !s->is_tls && s->certificate_fail_usec > 0, "CertificateFail", https },

@@ -39,6 +39,7 @@ typedef struct HttpSettings {
         bool is_http2;            /* else HTTP/1.1 */
         HttpResolve resolve;      /* where the URL's host is */
         char *ca_certificate;     /* owned, may be NULL */
+        char *revocation_list;    /* owned, may be NULL */
         char *client_certificate; /* owned, may be NULL */
         char *client_key;         /* owned, may be NULL: in the certificate's file */
         Credential client_key_credential;

@@ -88,6 +88,13 @@ bool http_set_common(CURL *easy) {
         return ok;
 }
 
+static CURLcode on_context(CURL *easy _unused_, void *ssl_ctx, void *userdata) {
+        HttpCall *call = userdata;
+
+        tls_note_request(ssl_ctx, &call->lacks_certificate);
+        return CURLE_OK;
+}
+
 bool http_set_tls(CURL *easy, const HttpTls *tls) {
         const char *key = tls->client_key ? tls->client_key : tls->client_certificate;
         const struct {
@@ -97,6 +104,7 @@ bool http_set_tls(CURL *easy, const HttpTls *tls) {
                 { CURLOPT_CAINFO, tls->ca_certificate
                                           ? tls->ca_certificate
                                           : curl_version_info(CURLVERSION_NOW)->cainfo },
+                { CURLOPT_CRLFILE, tls->revocation_list },
                 { CURLOPT_SSLCERT, tls->client_certificate },
                 { CURLOPT_SSLKEY, tls->client_key_text ? NULL : key },
         };
@@ -105,7 +113,10 @@ bool http_set_tls(CURL *easy, const HttpTls *tls) {
                 .len = tls->client_key_text ? strlen(tls->client_key_text) : 0,
                 .flags = CURL_BLOB_COPY,
         };
-        bool ok = curl_easy_setopt(easy, CURLOPT_SSLKEY_BLOB, blob.data ? &blob : NULL) == CURLE_OK;
+        curl_ssl_ctx_callback on_ssl = tls->client_certificate ? NULL : on_context;
+        bool ok =
+                curl_easy_setopt(easy, CURLOPT_SSLKEY_BLOB, blob.data ? &blob : NULL) == CURLE_OK &&
+                curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_ssl) == CURLE_OK;
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
                 ok = ok && curl_easy_setopt(easy, texts[i].option, texts[i].value) == CURLE_OK;
@@ -164,6 +175,7 @@ void http_call_complete(const HttpCall *call, CURLcode code, HttpReply *reply) {
                 reply->expires_usec = call->peer.expires_usec;
                 reply->subject = call->peer.subject;
         }
+        reply->lacks_certificate = call->lacks_certificate;
         reply->now_realtime = clock_usec(CLOCK_REALTIME);
         reply->interval_usec = check_config(check_run_check(call->run))->interval_usec;
         reply->text = call->text;
@@ -199,6 +211,7 @@ void http_call_prepare(HttpCall *call, CheckRun *run, CURL *easy, struct curl_sl
         call->resolve = resolve;
         (void) curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
         (void) curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
+        (void) curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, call);
         (void) curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->text);
         /* The deadline is the engine's and comes first; from this one libcurl derives how long it
          * waits before it tries the next address. */
@@ -245,6 +258,7 @@ int http_call_start(HttpCall *call, const Address *server) {
 
 int http_call_request(HttpCall *call, Multi *multi, bool may_be_kept) {
         call->text[0] = 0;
+        call->lacks_certificate = false;
         check_run_set_phase(call->run, "connecting");
         (void) curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, (long) !may_be_kept);
         return multi_add(multi, &call->transfer, call->easy, call->handler->done, call->run);

@@ -23,12 +23,13 @@ bool http_set_common(CURL *easy);
 /* Files and a key, all copied: settings may go while the handle stays. NULL: none. */
 typedef struct HttpTls {
         const char *ca_certificate; /* NULL: those of the system */
+        const char *revocation_list;
         const char *client_certificate;
         const char *client_key; /* NULL: in the certificate's file, or below */
         char *client_key_text;  /* PEM */
 } HttpTls;
 
-/* Leaves nothing of what was set before. */
+/* Leaves nothing of what was set before. For a handle that a call is prepared with, see below. */
 bool http_set_tls(CURL *easy, const HttpTls *tls);
 
 /* -- what all checks of a driver share ----------------------------------------------------------
@@ -59,6 +60,7 @@ typedef struct HttpCall {
         ResolverQuery *query; /* owned; NULL: none under way */
         const Address *server;
         ResolveStatus why_stale;
+        bool lacks_certificate;     /* the server asked for one of ours, and there is none */
         bool is_stale;              /* the addresses are the last good ones */
         TlsPeer peer;               /* of the connection in use; empty without TLS */
         char text[CURL_ERROR_SIZE]; /* libcurl's words on a failure */

@@ -35,7 +35,10 @@ static void judge_tls(const HttpSettings *s _unused_, const HttpReply *reply, Re
                                      ? verify_detail(reply)
                                      : tls_handshake_detail(reply->text);
 
-        result_fail(ret, REASON_TLS, "%s", reply_text(reply));
+        if (reply->lacks_certificate && (!detail || str_equal(detail, "name")))
+                detail = "client-certificate";
+        result_fail(ret, REASON_TLS, "%s%s", reply_text(reply),
+                    reply->lacks_certificate ? "; the server asked for a client certificate" : "");
         result_set_detail(ret, detail ? detail : "handshake");
 }
 
@@ -57,7 +60,9 @@ static void judge_connect(const HttpSettings *s, const HttpReply *reply, Result 
 
 /* The connection broke while it was in use. */
 static void judge_broken(const HttpSettings *s, const HttpReply *reply, Result *ret) {
-        if (s->is_tls && tls_handshake_detail(reply->text))
+        bool is_refused = reply->lacks_certificate && reply_bytes(reply) == 0;
+
+        if (s->is_tls && (is_refused || tls_handshake_detail(reply->text)))
                 judge_tls(s, reply, ret);
         else if (reply->error == ECONNRESET || reply->error == EPIPE || reply->error == ENOTCONN)
                 result_fail(ret, REASON_RESET, "Connection reset after %" PRIu64 " bytes",
@@ -122,6 +127,7 @@ static const struct {
         { CURLE_SSL_CERTPROBLEM, judge_configuration },
         { CURLE_SSL_CIPHER, judge_configuration },
         { CURLE_SSL_CACERT_BADFILE, judge_configuration },
+        { CURLE_SSL_CRL_BADFILE, judge_configuration },
         { CURLE_URL_MALFORMAT, judge_configuration },
         { CURLE_OUT_OF_MEMORY, judge_resource },
         { CURLE_ABORTED_BY_CALLBACK, judge_resource },

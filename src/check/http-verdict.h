@@ -26,7 +26,8 @@ typedef struct HttpReply {
         usec_t now_realtime;  /* when it was over */
         usec_t interval_usec; /* of the check */
         bool is_head_complete;
-        bool is_cut; /* the body is longer than MaxReply=, the rest was not read */
+        bool lacks_certificate; /* the server asked for one of ours, and there is none */
+        bool is_cut;            /* the body is longer than MaxReply=, the rest was not read */
 } HttpReply;
 
 /* Writes the result. Latency is left to the engine. */

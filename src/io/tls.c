@@ -451,6 +451,18 @@ TlsPeer tls_peer_of(const void *ssl) {
         return p;
 }
 
+static int on_request(SSL *ssl, void *userdata) {
+        bool *lacks_certificate = userdata;
+
+        *lacks_certificate = !SSL_get_certificate(ssl);
+        return 1;
+}
+
+void tls_note_request(void *ssl_ctx, bool *lacks_certificate) {
+        (void) SSL_CTX_set_options(ssl_ctx, SSL_OP_NO_RENEGOTIATION);
+        SSL_CTX_set_cert_cb(ssl_ctx, on_request, lacks_certificate);
+}
+
 TlsPeer tls_session_peer(const TlsSession *s) {
         return tls_peer_of(s->ssl);
 }

@@ -84,3 +84,8 @@ TlsPeer tls_session_peer(const TlsSession *s);
 
 /* The same of a session that somebody else made: ssl is an SSL *. */
 TlsPeer tls_peer_of(const void *ssl);
+
+/* Sets *lacks_certificate when a peer asks for a client certificate and there is none to give, in a
+ * handshake of somebody else's SSL_CTX *, before which it is called; no other may follow, so that
+ * renegotiation is forbidden. */
+void tls_note_request(void *ssl_ctx, bool *lacks_certificate);

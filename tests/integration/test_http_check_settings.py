@@ -143,6 +143,7 @@ def test_resolve_ipv6(runner):
     ("URL=http://x/\nExpectStatus=200 600", "\"600\""),
     ("URL=http://x/\nExpectStatus=299-200", "299-200"),
     ("URL=http://x/\nCACertificate=/x.pem", "https"),
+    ("URL=http://x/\nRevocationList=/x.pem", "https"),
     ("URL=https://x/\nClientKey=/x.pem", "ClientCertificate="),
     ("URL=https://x/\nClientCertificate=/x\nClientKey=/x\nClientKeyCredential=x",
      "ClientKeyCredential="),

@@ -49,19 +49,76 @@ def test_tls_client_certificate(runner, authority):
         results = runner.first_of(3)
         assert_result(results["path"], "pass", "")
         assert_result(results["credential"], "pass", "")
-        assert_result(results["none"], "fail", "tls/handshake")
+        assert_result(results["none"], "fail", "tls/client-certificate")
 
 
 @pytest.mark.parametrize("issue, reason", [
     (lambda a: a.issue(ends=-1, starts=-5), "tls/expired"),
     (lambda a: a.issue(starts=2), "tls/not-yet-valid"),
     (lambda a: a.issue(names=["DNS:other.example"]), "tls/name"),
+    (lambda a: a.issue(names=["IP:127.0.0.2"]), "tls/name"),
     (lambda a: a.self_signed(), "tls/self-signed"),
-])
+    (lambda a: a.issue(key_options=["rsa:1024"]), "tls/weak"),
+], ids=["expired", "not yet valid", "name", "address", "self-signed", "weak key"])
 def test_fault_24_bad_certificate(runner, authority, issue, reason):
-    with tls_server(issue(authority)) as server:
+    with HttpServer(tls=lax(issue(authority))) as server:
         result = first(runner, http(server.url(), f"CACertificate={authority.ca}"))
         assert_result(result, "fail", reason)
+        assert not server.requests
+
+
+def lax(certificate):
+    """A server that does not mind weak keys."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.load_cert_chain(certificate.certificate, certificate.key)
+    return context
+
+
+def test_fault_24_revoked(runner, authority):
+    good, bad = authority.issue("good"), authority.issue("bad")
+    authority.revoke(bad)
+    more = [f"CACertificate={authority.ca}", f"RevocationList={authority.revocation_list()}"]
+    with tls_server(good) as one, tls_server(bad) as other:
+        runner.start(http(one.url(), *more, name="good") + http(other.url(), *more, name="bad")
+                     + http(other.url(), more[0], name="unasked"))
+        results = {r["check"]: r for r in (runner.next() for _ in range(3))}
+    assert_result(results["good"], "pass", "")
+    assert_result(results["bad"], "fail", "tls/revoked")
+    assert_result(results["unasked"], "pass", "")
+
+
+def test_fault_24_old_revocation_list(runner, authority):
+    with tls_server(authority.issue()) as server:
+        result = first(runner, http(server.url(), f"CACertificate={authority.ca}",
+                                    f"RevocationList={authority.revocation_list(ends=-1)}"))
+        assert_result(result, "fail", "tls/revocation-list")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_fault_24_client_certificate_required(runner, authority, version):
+    with tls_server(authority.issue(), client_ca=authority.ca, maximum_version=version) as server:
+        result = first(runner, http(server.url(), f"CACertificate={authority.ca}"))
+        assert_result(result, "fail", "tls/client-certificate", "client certificate")
+
+
+@pytest.mark.parametrize("tickets", [0, 2])
+def test_client_certificate_that_is_only_wished_for(runner, authority, tickets):
+    context = authority.issue().server_context(client_ca=authority.ca)
+    context.verify_mode, context.num_tickets = ssl.CERT_OPTIONAL, tickets
+    with HttpServer(tls=context) as server:
+        assert_result(first(runner, http(server.url(), f"CACertificate={authority.ca}")),
+                      "pass", "")
+        assert runner.run("it", 5)["pass"] == 5
+
+
+def test_fault_24_name_the_server_does_not_know(runner, authority):
+    context = authority.issue().server_context()
+    context.sni_callback = lambda *_: ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+    with HttpServer(tls=context) as server:
+        result = first(runner, http(f"https://other.example:{server.port}/", "Resolve=127.0.0.1",
+                                    f"CACertificate={authority.ca}"))
+        assert_result(result, "fail", "tls/unknown-name")
 
 
 def test_fault_24_unknown_authority(runner, authority):
