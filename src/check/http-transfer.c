@@ -288,6 +288,9 @@ void http_call_stop(HttpCall *call) {
 int http_multi_new(Engine *engine, unsigned connections_max, Multi **ret) {
         int r;
 
+        /* The one thing that libcurl takes from the environment without being asked: where to write
+         * the keys of all connections. */
+        (void) unsetenv("SSLKEYLOGFILE");
         if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
                 return -ENOMEM;
         r = multi_new(engine_poll_set(engine), connections_max, ret);

@@ -242,6 +242,27 @@ def test_fault_19_banner(runner):
         assert_result(result, "fail", "protocol")
 
 
+def test_fault_19_more_than_the_reply(runner):
+    """Bytes that nobody asked for, with a reply and behind it: they are no answer to the next
+    request, and are not kept."""
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    forged = b"HTTP/1.1 500 Forged\r\nContent-Length: 0\r\n\r\n"
+
+    def script(connection):
+        while connection.recv(65536):
+            connection.sendall(reply + forged)
+            for _ in range(100):
+                connection.sendall(b"x" * 65536)
+    with TcpServer(script) as server:
+        runner.start(http(f"http://{server.address}/", "ExpectBody=^ok$", "RetryInterval=50ms"))
+        assert_result(runner.next(), "pass", "", "HTTP 200")
+        before = runner.usage()[1]
+        for _ in range(20):
+            result = runner.run("it")
+            assert_result(result, "pass", "", "HTTP 200")
+        assert runner.usage()[1] - before < runner.memory_limit_kib
+
+
 def test_fault_20_huge_body(runner, http_server):
     """No more than MaxReply= is read, and nothing is kept in memory."""
     assert_result(first(runner, http(http_server.url())), "pass", "")
@@ -285,9 +306,39 @@ def test_fault_22_redirect_is_not_followed(runner, http_server, location):
     assert len(http_server.requests) == 4
 
 
+def test_fault_23_tls_keys_are_told_nobody(runner, directory, authority):
+    keys = directory / "keys"
+    runner.environment |= {"SSLKEYLOGFILE": str(keys)}
+    with HttpServer(tls=authority.issue().server_context()) as server:
+        result = first(runner, http(server.url(), f"CACertificate={authority.ca}"))
+        assert_result(result, "pass", "")
+    assert not keys.exists()
+
+
 def test_fault_23_environment_is_ignored(runner, directory, http_server):
     (directory / ".netrc").write_text("default login x password y\n")
     proxy = "http://" + refused_address()
     runner.environment |= {"http_proxy": proxy, "ALL_PROXY": proxy, "HOME": str(directory)}
     assert_result(first(runner, http(http_server.url())), "pass", "")
     assert "authorization" not in http_server.requests[0].headers
+
+
+# Runs argv in a network of its own, whose two local ports are taken.
+NO_LOCAL_PORT = """
+import os, pathlib, socket, subprocess, sys
+subprocess.run(["/usr/sbin/ip", "link", "set", "lo", "up"], check=True)
+pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("40000 40001")
+sockets = [socket.create_server(("127.0.0.1", 4000))]
+sockets += [socket.create_connection(("127.0.0.1", 4000)) for _ in range(2)]
+for s in sockets:
+    s.set_inheritable(True)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_fault_27_no_local_port(runner):
+    """Our own lack, and not the server's fault."""
+    runner.wrap = lambda argv: ["/usr/bin/unshare", "--net", "--", "/usr/bin/python3", "-c",
+                                NO_LOCAL_PORT, *map(str, argv)]
+    result = first(runner, http("http://127.0.0.1:4000/"))
+    assert_result(result, "error", "resource", "assign requested address")

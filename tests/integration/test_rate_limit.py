@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""A server that says 429: degraded, left alone for as long as it asks, and not stale meanwhile."""
+
+import time
+
+import pytest
+
+from lib.peers import Reply
+from lib.process import SLOWNESS, eventually, throughout
+
+PAUSE = 3
+CHECK = """[Check llm]
+Type=http
+URL={url}
+Interval=200ms
+Timeout=200ms
+FailureThreshold=1
+Probes=readiness liveness startup
+LivenessFailureThreshold=1
+"""
+
+
+@pytest.mark.valgrind
+def test_too_many_requests(vitald, http_server):
+    http_server.reply = Reply(status=429, headers={"Retry-After": str(PAUSE)})
+    vitald.service("chat", CHECK.format(url=http_server.url()))
+    vitald.start()
+    vitald.wait_status("/health/ready", 200)
+    began = time.monotonic()
+
+    def degraded():
+        ready = vitald.ready()
+        assert ready.status == 200 and ready.json["degraded"] == ["chat/llm"], ready.text
+        assert ready.json["checks"]["chat/llm"]["healthy"]
+        return True
+    # Much longer than MaxAge=, which is 800ms here.
+    throughout(degraded, PAUSE - 1)
+    assert vitald.get("/health/live").status == vitald.get("/health/started").status == 200
+    assert len(http_server.requests) == 1 or time.monotonic() - began > PAUSE
+    assert "HTTP 429" in vitald.show("chat/llm")["Message"]
+    assert "asked again after 3s" in vitald.show("chat/llm")["Message"]
+
+    http_server.reply = Reply()
+    eventually(lambda: "degraded" not in vitald.ready().json, within=PAUSE + 5)
+    assert time.monotonic() - began > PAUSE - 0.5
+
+
+def test_unavailable_is_looked_at_all_the_same(vitald, http_server):
+    """What a server that is down says of its future makes nobody late."""
+    http_server.reply = Reply(status=503, headers={"Retry-After": "3600"})
+    vitald.service("chat", CHECK.format(url=http_server.url()))
+    vitald.start()
+    vitald.wait_status("/health/ready", 503)
+    http_server.reply = Reply()
+    began = time.monotonic()
+    vitald.wait_status("/health/ready", 200)
+    assert time.monotonic() - began < 2 * SLOWNESS
