@@ -19,6 +19,8 @@ void daemon_configure_outputs(Daemon *d, const Config *c) {
         limits.header_usec = c->http.header_timeout_usec;
         limits.idle_usec = c->http.idle_timeout_usec;
         http_server_set_limits(d->http, &limits);
+        if (c->http.token_defect)
+                log_warning("TokenCredential=: %s; no token is accepted", c->http.token_defect);
 }
 
 void daemon_log_diagnostics(const Config *c) {

@@ -70,3 +70,15 @@ int credential_lookup(void *userdata, const char *name, char **ret_secret,
         free(text);
         return r;
 }
+
+int http_token_resolve(HttpConfig *http, CredentialStore *store) {
+        char why[OPTION_WHY_MAX] = "";
+        int r;
+
+        r = schema_resolve(&http_schema, http, credential_lookup, store, why);
+        if (r >= 0 || r == -ENOMEM)
+                return r;
+
+        http->token_defect = strdup(why);
+        return http->token_defect ? 0 : -ENOMEM;
+}

@@ -4,7 +4,7 @@
 /* Secrets by name, from the directory that the service manager fills, see systemd.exec(5)
  * LoadCredential=. */
 
-#include "model/option.h"
+#include "model/config.h"
 
 #define CREDENTIAL_MAX (64 * 1024) /* bytes of one secret */
 
@@ -18,3 +18,7 @@ typedef struct CredentialStore {
  * at its end. -ENOENT, -ENODATA for an empty one, or why it cannot be read. */
 int credential_lookup(void *userdata, const char *name, char **ret_secret,
                       char why[static OPTION_WHY_MAX]);
+
+/* Fetches TokenCredential=. One that is not there is one that nobody has, and everything else goes
+ * on: token_defect says why. 0 or -ENOMEM. */
+int http_token_resolve(HttpConfig *http, CredentialStore *store);

@@ -185,6 +185,8 @@ static int loader_main(Loader *l, Document *ret) {
         if (r < 0)
                 return r;
         r = loader_main_sections(l, ret);
+        if (r >= 0)
+                r = http_token_resolve(&l->config->http, &l->credentials);
         return r < 0 ? r : loader_host_defect(l, first_fault);
 }
 

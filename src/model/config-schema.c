@@ -309,6 +309,10 @@ static const Option http_options[] = {
           .max = 5 * USEC_PER_MINUTE },
         { .key = "IdleTimeout", .type = &option_timespan, FIELD(HttpConfig, idle_timeout_usec),
           .fallback = "2min", .min = USEC_PER_SEC, .max = USEC_PER_DAY },
+        { .key = "AllowFrom", .type = &option_networks, FIELD(HttpConfig, allow_from) },
+        { .key = "RateLimit", .type = &option_unsigned, FIELD(HttpConfig, rate_limit),
+          .fallback = "1000", .min = 0, .max = 1000000 },
+        { .key = "TokenCredential", .type = &option_credential, FIELD(HttpConfig, token) },
 };
 /* clang-format on */
 

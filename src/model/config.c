@@ -52,6 +52,7 @@ static Config *config_free(Config *c) {
         free(c->shares);
         schema_clear(&daemon_schema, &c->daemon);
         schema_clear(&http_schema, &c->http);
+        free(c->http.token_defect);
         schema_clear(&agent_schema, &c->agent);
         free(c->defect);
         diagnostics_done(&c->diagnostics);

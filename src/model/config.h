@@ -6,6 +6,7 @@
  * old one when the last of them lets go. Checks are counted one by one, so that an unchanged check
  * can be carried over. */
 
+#include "base/network.h"
 #include "model/check-type.h"
 #include "model/diagnostics.h"
 #include "model/range.h"
@@ -165,6 +166,13 @@ typedef struct HttpAliases {
 
 extern const OptionType option_http_alias; /* HttpAliases */
 
+typedef struct Networks {
+        IpNetwork *items; /* owned */
+        size_t n;
+} Networks;
+
+extern const OptionType option_networks; /* Networks */
+
 typedef struct HttpConfig {
         char **listen;   /* owned: addresses used when no socket is passed */
         unsigned layout; /* HttpLayout */
@@ -173,6 +181,10 @@ typedef struct HttpConfig {
         uint64_t degraded_status; /* readiness when ready but degraded: 200 or 503 */
         uint64_t max_connections, max_connections_per_address;
         usec_t header_timeout_usec, idle_timeout_usec;
+        Networks allow_from; /* empty: from everywhere */
+        uint64_t rate_limit; /* requests a second; 0: any number */
+        Credential token;    /* whose bearers see full messages */
+        char *token_defect;  /* owned: why there is none although it is named; or NULL */
 } HttpConfig;
 
 extern const Schema http_schema; /* fields of HttpConfig */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "output/dialect.h"
+#include "output/http-gate.h"
 #include "output/http-paths.h"
 #include "output/http-query.h"
 
@@ -43,9 +44,10 @@ typedef struct CacheSlot {
 struct HttpRoutes {
         Publisher *publisher; /* borrowed */
         HttpRoutesStats stats;
-        void *userdata;                   /* borrowed */
-        HttpAnswer *not_found, *asterisk; /* owned references */
-        uint64_t sequence;                /* of the snapshot that the answers were made from */
+        void *userdata;                                         /* borrowed */
+        HttpGate *gate;                                         /* owned */
+        HttpAnswer *not_found, *asterisk, *forbidden, *limited; /* owned references */
+        uint64_t sequence; /* of the snapshot that the answers were made from */
         CacheSlot cache[CACHE_SLOTS];
 };
 
@@ -354,8 +356,14 @@ HttpAnswer *http_routes_handle(void *userdata, const HttpRequest *request, const
         HttpAnswer *refusal = NULL;
         const CacheSlot *slot;
         HttpTarget target;
+        HttpEntry entry;
         CacheKey key;
 
+        entry = http_gate_enter(r->gate, &s->config->http, request, peer);
+        if (entry == HTTP_ENTRY_FORBIDDEN)
+                return http_answer_ref(r->forbidden);
+        if (entry == HTTP_ENTRY_LIMITED)
+                return http_answer_ref(r->limited);
         if (request->is_asterisk)
                 return http_answer_ref(r->asterisk);
         if (!http_path_find(s->config, request->path, &target))
@@ -365,7 +373,7 @@ HttpAnswer *http_routes_handle(void *userdata, const HttpRequest *request, const
                 .page = target.page,
                 .service = target.service,
                 .check = target.check,
-                .with_detail = peer->is_trusted,
+                .with_detail = entry == HTTP_ENTRY_TRUSTED,
                 .is_options = request->method == HTTP_OPTIONS,
         };
         if (!key_take_query(&key, s, request, target.query, &refusal))
@@ -388,6 +396,9 @@ HttpRoutes *http_routes_free(HttpRoutes *r) {
                 slot_clear(&r->cache[i]);
         http_answer_unref(r->not_found);
         http_answer_unref(r->asterisk);
+        http_answer_unref(r->forbidden);
+        http_answer_unref(r->limited);
+        http_gate_free(r->gate);
         free(r);
         return NULL;
 }
@@ -403,7 +414,10 @@ int http_routes_new(Publisher *publisher, HttpRoutesStats stats, void *userdata,
         r->userdata = userdata;
         r->not_found = http_answer_new_status(404, NULL);
         r->asterisk = http_answer_new_status(204, "Allow: " HTTP_ALLOW "\r\n");
-        if (!r->not_found || !r->asterisk)
+        r->forbidden = http_answer_new_status(403, NULL);
+        r->limited = http_answer_new_status(429, "Retry-After: " HTTP_GATE_RETRY_SEC "\r\n");
+        r->gate = http_gate_new();
+        if (!r->not_found || !r->asterisk || !r->forbidden || !r->limited || !r->gate)
                 return -ENOMEM;
 
         *ret = TAKE(r);
