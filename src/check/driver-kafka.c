@@ -20,10 +20,6 @@
 /* Longer than any call takes to end but one to a cluster that hangs. */
 #define PATIENCE_USEC (40 * USEC_PER_MSEC)
 
-typedef struct KafkaShared {
-        KafkaThreads *threads; /* owned */
-} KafkaShared;
-
 typedef struct KafkaInstance {
         Check *check;                  /* borrowed */
         KafkaClient *client;           /* owned; NULL: none */
@@ -51,11 +47,9 @@ static int kafka_make(KafkaInstance *i, char why[static KAFKA_WHY_MAX]) {
         const KafkaSettings *s = check_settings(i->check);
         const CheckConfig *c = check_config(i->check);
         Engine *engine = check_engine(i->check);
-        KafkaShared *shared = check_shared(i->check);
         const KafkaClientOptions options = {
                 .poll_set = engine_poll_set(engine),
                 .resolver = engine_resolver(engine),
-                .threads = shared->threads,
                 .topic = s->topic,
                 .group = s->group,
                 .handlers = i->handlers,
@@ -149,16 +143,12 @@ static void on_progressed(void *userdata, KafkaPhase phase) {
 
 /* -- the check --------------------------------------------------------------------------------- */
 
-static int kafka_attach(Engine *engine _unused_, void *memory) {
-        KafkaShared *shared = memory;
-
-        return kafka_threads_new(&shared->threads);
+static int kafka_attach(Engine *engine _unused_, void *memory _unused_) {
+        return kafka_clients_prepare();
 }
 
-static void kafka_detach(void *memory) {
-        KafkaShared *shared = memory;
-
-        shared->threads = kafka_threads_free(shared->threads, PATIENCE_USEC);
+static void kafka_detach(void *memory _unused_) {
+        kafka_clients_wait(PATIENCE_USEC);
 }
 
 static int kafka_open(Check *check) {
@@ -234,7 +224,6 @@ const CheckDriver kafka_driver = {
                 .validate = kafka_settings_validate,
                 .describe = kafka_settings_describe,
         },
-        .shared_size = sizeof(KafkaShared),
         .attach = kafka_attach,
         .detach = kafka_detach,
         .instance_size = sizeof(KafkaInstance),

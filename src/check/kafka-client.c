@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/text.h"
@@ -38,7 +39,6 @@ struct KafkaClient {
         long verify;
         KafkaTrouble dead;        /* why librdkafka cannot be had */
         rd_kafka_queue_t *events; /* owned by the thread */
-        KafkaThreads *threads;    /* borrowed; outlives the thread */
 
         /* The thread's own. */
         rd_kafka_conf_t *conf; /* owned; until rk is made of it */
@@ -46,45 +46,44 @@ struct KafkaClient {
         char *topic, *group;   /* owned, may be NULL */
 };
 
-struct KafkaThreads {
-        pthread_mutex_t lock;
-        pthread_cond_t changed;
-        unsigned n;       /* threads */
-        bool is_unwanted; /* the last thread frees it */
-};
-
 /* -- threads ----------------------------------------------------------------------------------- */
 
-int kafka_threads_new(KafkaThreads **ret) {
-        KafkaThreads *t = calloc(1, sizeof(*t));
+/* Of the process, as is its end: what exit(3) is told to do cannot be taken back. */
+static struct {
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        bool is_prepared;
+        unsigned n;
+} threads = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
 
-        if (!t)
+static void threads_add(int n) {
+        pthread_mutex_lock(&threads.lock);
+        threads.n += (unsigned) n;
+        pthread_cond_broadcast(&threads.changed);
+        pthread_mutex_unlock(&threads.lock);
+}
+
+static void on_process_end(int status, void *userdata _unused_) {
+        pthread_mutex_lock(&threads.lock);
+        if (threads.n > 0) {
+                (void) fflush(NULL);
+                _exit(status);
+        }
+        pthread_mutex_unlock(&threads.lock);
+}
+
+/* Handlers run in reverse order: OpenSSL's is to be there before. */
+int kafka_clients_prepare(void) {
+        if (threads.is_prepared)
+                return 0;
+        if (OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CRYPTO_STRINGS, NULL) != 1 ||
+            on_exit(on_process_end, NULL) != 0)
                 return -ENOMEM;
-        pthread_mutex_init(&t->lock, NULL);
-        pthread_cond_init(&t->changed, NULL);
-        *ret = t;
+        threads.is_prepared = true;
         return 0;
 }
 
-static void threads_unlock(KafkaThreads *t) {
-        bool is_over = t->is_unwanted && t->n == 0;
-
-        pthread_mutex_unlock(&t->lock);
-        if (!is_over)
-                return;
-        pthread_cond_destroy(&t->changed);
-        pthread_mutex_destroy(&t->lock);
-        free(t);
-}
-
-static void threads_add(KafkaThreads *t, int n) {
-        pthread_mutex_lock(&t->lock);
-        t->n += (unsigned) n;
-        pthread_cond_broadcast(&t->changed);
-        threads_unlock(t);
-}
-
-KafkaThreads *kafka_threads_free(KafkaThreads *t, usec_t patience_usec) {
+void kafka_clients_wait(usec_t patience_usec) {
         usec_t until_usec = usec_add(clock_usec(CLOCK_MONOTONIC), patience_usec);
         const struct timespec until = {
                 .tv_sec = (time_t) (until_usec / USEC_PER_SEC),
@@ -92,14 +91,11 @@ KafkaThreads *kafka_threads_free(KafkaThreads *t, usec_t patience_usec) {
         };
         int k = 0;
 
-        if (!t)
-                return NULL;
-        pthread_mutex_lock(&t->lock);
-        while (t->n > 0 && k == 0)
-                k = pthread_cond_clockwait(&t->changed, &t->lock, CLOCK_MONOTONIC, &until);
-        t->is_unwanted = true;
-        threads_unlock(t);
-        return NULL;
+        pthread_mutex_lock(&threads.lock);
+        while (threads.n > 0 && k == 0)
+                k = pthread_cond_clockwait(&threads.changed, &threads.lock, CLOCK_MONOTONIC,
+                                           &until);
+        pthread_mutex_unlock(&threads.lock);
 }
 
 /* -- one client -------------------------------------------------------------------------------- */
@@ -213,7 +209,6 @@ static void client_make(KafkaClient *c) {
 
 static void *client_main(void *userdata) {
         KafkaClient *c = userdata;
-        KafkaThreads *threads = c->threads;
         rd_kafka_topic_t *topic = NULL;
 
         client_make(c);
@@ -236,7 +231,7 @@ static void *client_main(void *userdata) {
         client_unref_and_unlock(c);
         /* Now, as the process may end before the thread does. */
         OPENSSL_thread_stop();
-        threads_add(threads, -1);
+        threads_add(-1);
         return NULL;
 }
 
@@ -367,7 +362,7 @@ static int client_start_thread(KafkaClient *c) {
         int k;
 
         c->refs++;
-        threads_add(c->threads, 1);
+        threads_add(1);
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
         k = pthread_create(&id, NULL, client_main, c);
@@ -376,7 +371,7 @@ static int client_start_thread(KafkaClient *c) {
                 pthread_detach(id);
         else {
                 c->refs--;
-                threads_add(c->threads, -1);
+                threads_add(-1);
         }
         return -k;
 }
@@ -404,7 +399,6 @@ int kafka_client_new(const KafkaClientOptions *o, rd_kafka_conf_t *conf, KafkaCl
         }
         c->conf = conf;
         c->refs = 1;
-        c->threads = o->threads;
         c->handlers = o->handlers;
         c->userdata = o->userdata;
         c->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

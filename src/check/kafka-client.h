@@ -11,14 +11,13 @@
 #include "io/resolver.h"
 
 typedef struct KafkaClient KafkaClient;
-typedef struct KafkaThreads KafkaThreads;
 
-/* Counts the threads of all clients. */
-int kafka_threads_new(KafkaThreads **ret);
+/* Before the first client: from now on the process does not tidy up at its end while threads of
+ * clients are left, since they use what libraries would free. */
+int kafka_clients_prepare(void);
 
-/* All clients must have been freed. Waits for their threads, but no longer than patience_usec: a
- * process had better not end under them. */
-KafkaThreads *kafka_threads_free(KafkaThreads *t, usec_t patience_usec);
+/* Waits for the threads of freed clients, but no longer than patience_usec. */
+void kafka_clients_wait(usec_t patience_usec);
 
 /* Called from the event loop; each may free the client. */
 typedef struct KafkaHandlers {
@@ -34,7 +33,6 @@ typedef struct KafkaHandlers {
 typedef struct KafkaClientOptions {
         PollSet *poll_set; /* borrowed, as all here */
         Resolver *resolver;
-        KafkaThreads *threads;
         const char *topic, *group;     /* copied; may be NULL */
         const KafkaHandlers *handlers; /* constant */
         void *userdata;

@@ -55,6 +55,26 @@ def test_wrong_password(runner, check, mechanism):
     assert "wr0ng" not in str(result) + runner.log
 
 
+@pytest.mark.parametrize("time_", [1, 2, 3])
+def test_many_rounds_of_scram(runner, check, time_):
+    """librdkafka goes on for a second or two, and the process may end under it."""
+    runner.credential("kafka", "s3cret")
+    with Broker(users={"health": "s3cret"}, rounds=1000000) as broker:
+        result = check(broker, *SASL, "Mechanism=SCRAM-SHA-512", timeout="50ms")
+        assert_result(result, "fail", "timeout")
+        assert runner.run("it", 5)["fail"] == 5
+        before = time.monotonic()
+        runner.stop()
+        assert time.monotonic() - before < 2 * SLOWNESS
+
+
+def test_endless_rounds_of_scram(runner, check):
+    runner.credential("kafka", "s3cret")
+    with Broker(users={"health": "s3cret"}, rounds=2**31 - 1) as broker:
+        assert_result(check(broker, *SASL, "Mechanism=SCRAM-SHA-512"), "fail", "auth/password",
+                      "Iteration count")
+
+
 def test_mechanism_that_the_broker_does_not_take(runner, check):
     runner.credential("kafka", "s3cret")
     with Broker(users={"health": "s3cret"}, mechanisms=["GSSAPI"]) as broker:

@@ -13,7 +13,7 @@ SASL_HANDSHAKE, API_VERSIONS, SASL_AUTHENTICATE = 17, 18, 36
 VERSIONS = {METADATA: (4, 4), SASL_HANDSHAKE: (0, 1), API_VERSIONS: (0, 3),
             SASL_AUTHENTICATE: (0, 0)}
 FAILED, UNSUPPORTED_MECHANISM = 58, 33
-SALT, ITERATIONS = b"some salt", 4096
+SALT = b"some salt"
 
 
 def text(s):
@@ -31,18 +31,19 @@ def numbers(values):
 class Broker(TcpServer):
     """`topics` is {name: [(leader, replicas, in_sync), …]}, what is asked is kept in `requests`.
 
-    users: {name: password}, then nobody else gets in; silent: a request that is never answered.
+    users: {name: password}, then nobody else gets in; silent: a request that is never answered;
+    rounds: what SCRAM asks for.
     """
 
     def __init__(self, users=None, mechanisms=("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
-                 topics=None, tls=None, silent=None):
+                 topics=None, tls=None, silent=None, rounds=4096):
         super().__init__(self._talk, tls=tls)
         self.users, self.mechanisms, self.topics = users, mechanisms, topics or {}
-        self.silent, self.requests = silent, []
+        self.silent, self.rounds, self.requests = silent, rounds, []
 
     def _talk(self, connection):
         stream = connection.makefile("rb")
-        login = None if self.users is None else Login(self.users)
+        login = None if self.users is None else Login(self.users, self.rounds)
         while True:
             size = struct.unpack(">i", stream.read(4).rjust(4, b"\0"))[0]
             head = stream.read(size)
@@ -89,7 +90,8 @@ class Broker(TcpServer):
 class Login:
     """The server's side of SASL's PLAIN and SCRAM (RFC 5802)."""
 
-    def __init__(self, users):
+    def __init__(self, users, rounds):
+        self.rounds = rounds
         self.users, self.mechanism, self.is_in, self.first = users, None, False, None
 
     def answer(self, body):
@@ -110,7 +112,7 @@ class Login:
             bare = data.decode().partition(",,")[2]
             fields = dict(f.split("=", 1) for f in bare.split(","))
             self.user = fields["n"]
-            server = f"r={fields['r']}more,s={base64.b64encode(SALT).decode()},i={ITERATIONS}"
+            server = f"r={fields['r']}more,s={base64.b64encode(SALT).decode()},i={self.rounds}"
             self.first = f"{bare},{server}"
             return server.encode()
         without, _, proof = data.decode().rpartition(",p=")
@@ -123,7 +125,7 @@ class Login:
         def mac(key, data):
             return hmac.new(key, data, name).digest()
         salted = hashlib.pbkdf2_hmac(name, self.users.get(self.user, "?").encode(), SALT,
-                                     ITERATIONS)
+                                     self.rounds)
         client = mac(salted, b"Client Key")
         signature = mac(hashlib.new(name, client).digest(), message)
         self.is_in = bytes(a ^ b for a, b in zip(client, signature)) == proof
