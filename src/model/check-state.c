@@ -260,8 +260,12 @@ void check_state_take_result(CheckState *s, const Result *r, Time now) {
 }
 
 void check_state_take_override(CheckState *s, const Override *override, Time now) {
+        bool was_active = s->override.is_active;
+
         s->override = override->is_active && now.boottime < override->until_boottime ? *override
                                                                                      : (Override){};
+        if (was_active && !override->is_active)
+                memcpy(s->override.who, override->who, sizeof(override->who));
         if (s->override.is_active)
                 s->joins_until_boottime = 0;
         check_state_publish(s, now);

@@ -19,7 +19,8 @@ typedef struct Override {
         bool is_active;
         Health state;
         usec_t since_realtime, until_boottime; /* until: USEC_INFINITY for "until cleared" */
-        char note[NOTE_MAX], who[WHO_MAX];
+        char note[NOTE_MAX];
+        char who[WHO_MAX]; /* not active: who cleared the last one; "" if it ran out */
 } Override;
 
 typedef struct Drain {

@@ -55,6 +55,26 @@ int bus_method_undrain(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return reply(m, control->drain(control->daemon, t->index, 0, "", who), error);
 }
 
+/* In the words of states, or of the results that lead to them. */
+static int override_state(const char *word, Health *ret) {
+        static const struct {
+                Health state;
+                Outcome outcome;
+        } states[] = {
+                { HEALTH_HEALTHY, OUTCOME_PASS },
+                { HEALTH_DEGRADED, OUTCOME_WARN },
+                { HEALTH_UNHEALTHY, OUTCOME_FAIL },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(states); i++)
+                if (str_equal(word, health_to_string(states[i].state)) ||
+                    str_equal(word, outcome_to_string(states[i].outcome))) {
+                        *ret = states[i].state;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
 int bus_method_override(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const BusTarget *t = userdata;
         const Control *control = t->link->bus->context.control;
@@ -73,10 +93,10 @@ int bus_method_override(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         r = check_timeout(timeout_usec, error);
         if (r < 0)
                 return r;
-        if (health_from_string(word, &state) < 0 ||
-            (!health_is_good(state) && state != HEALTH_UNHEALTHY))
+        if (override_state(word, &state) < 0)
                 return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
-                                        "The state must be healthy, degraded or unhealthy");
+                                        "The state must be healthy, degraded or unhealthy (or "
+                                        "pass, warn or fail)");
         text_sanitize(note, sizeof(note), reason, strlen(reason));
         r = control->override(control->daemon, t->index, state, timeout_usec, note, who);
         return reply(m, r, error);

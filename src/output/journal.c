@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/strbuf.h"
+#include "base/text.h"
 #include "output/summary.h"
 
 /* What can be said of a service or the host. */
@@ -107,6 +108,74 @@ static void log_check(const Flip *flip, const Snapshot *old, const Snapshot *new
                 level = LOG_NOTICE;
         log_fields(is_shadow ? LOG_INFO : level, fields, ELEMENTSOF(fields), "%s %s%s",
                    c->config->id, style->text, detail.text ? detail.text : "");
+}
+
+/* -- overrides --------------------------------------------------------------------------------- */
+
+static bool override_is_same(const Override *a, const Override *b) {
+        return a->is_active == b->is_active &&
+               (!a->is_active ||
+                (a->since_realtime == b->since_realtime && a->until_boottime == b->until_boottime &&
+                 a->state == b->state && str_equal(a->note, b->note)));
+}
+
+/* "orders/db is shown as healthy by decision of root, for 10min: ticket 7; measured unhealthy" */
+static void append_override(StrBuf *b, const CheckState *c, Time now) {
+        const Override *o = &c->override;
+        char span[TIMESPAN_MAX];
+
+        strbuf_printf(b, "shown as %s by decision of %s, ", health_to_string(o->state), o->who);
+        if (o->until_boottime == USEC_INFINITY)
+                strbuf_append(b, "until that is cleared");
+        else
+                strbuf_printf(b, "for %s",
+                              timespan_format(span, usec_sub(o->until_boottime, now.boottime)));
+        if (*o->note)
+                strbuf_printf(b, ": %s", o->note);
+        strbuf_printf(b, "; measured %s", health_to_string(c->measured));
+}
+
+static void append_override_end(StrBuf *b, const CheckState *c) {
+        if (*c->override.who)
+                strbuf_printf(b, "no longer overridden, cleared by %s: ", c->override.who);
+        else
+                strbuf_append(b, "no longer overridden, as its time is over: ");
+        strbuf_append(b, health_to_string(c->state));
+}
+
+/* What people decide is told also where it changes nothing yet. */
+static void log_override(const CheckState *c, const CheckState *before, Time now) {
+        _cleanup_strbuf_ StrBuf text = {};
+
+        if (c == before || override_is_same(&c->override, &before->override))
+                return;
+        if (c->override.is_active)
+                append_override(&text, c, now);
+        else
+                append_override_end(&text, c);
+
+        const LogField fields[] = {
+                { "MESSAGE_ID", c->override.is_active ? "f48c440365ad45f4be63440975ea9d3a"
+                                                      : "88a6ceb3079a4c3e83230c2d8d3cc02c" },
+                { "VITALD_SERVICE", c->config->service },
+                { "VITALD_CHECK", c->config->name },
+                { "VITALD_STATE", health_to_string(c->state) },
+        };
+        log_fields(LOG_NOTICE, fields, ELEMENTSOF(fields), "%s is %s", c->config->id,
+                   text.text ? text.text : "");
+}
+
+static void log_overrides(const Snapshot *old, const Snapshot *new) {
+        for (size_t i = 0; old && i < new->config->n_checks; i++) {
+                const CheckState *c = new->checks[i];
+                size_t k = old->config == new->config
+                                   ? i
+                                   : config_find_check(old->config, c->config->service,
+                                                       c->config->name);
+
+                if (k != INDEX_NONE)
+                        log_override(c, old->checks[k], new->time);
+        }
 }
 
 /* -- services and the host --------------------------------------------------------------------- */
@@ -276,6 +345,7 @@ void journal_log_flip(_unused_ void *userdata, const Flip *flip, const Snapshot 
 }
 
 static void on_snapshot(void *userdata, const Snapshot *old, const Snapshot *new) {
+        log_overrides(old, new);
         snapshot_diff(old, new, journal_log_flip, userdata);
 }
 

@@ -72,7 +72,31 @@ def test_decisions_name_who_and_why(server):
         peer.call("/org/vitald1/service/s000", "org.vitald1.Service", "Undrain")
         peer.call("/org/vitald1/service/s000/check/a_2d1", "org.vitald1.Check", "Override",
                   GLib.Variant("(sts)", ("unhealthy", FOR_EVER, "drill")))
-        assert "s000/a-1 is unhealthy (overridden by root: drill)" in lines(server, 9)
+        log = lines(server, 9)
+        assert "s000/a-1 is unhealthy (overridden by root: drill)" in log
+        assert ("s000/a-1 is shown as unhealthy by decision of root, until that is cleared: drill; "
+                "measured healthy") in log
+        before = len(lines(server))
+        peer.call("/org/vitald1/service/s000/check/a_2d1", "org.vitald1.Check", "ClearOverride")
+        assert "s000/a-1 is no longer overridden, cleared by root: healthy" in lines(server, before)
+
+
+def test_an_override_that_changes_nothing_is_told_too(server):
+    from gi.repository import GLib
+    server.order("all pass")
+    before = len(lines(server))
+    check = "/org/vitald1/service/s000/check/a_2d1", "org.vitald1.Check"
+    with server.peer() as peer:
+        peer.call(*check, "Override", GLib.Variant("(sts)", ("pass", 10**9, "")))
+        assert [re.sub(r"16min \d+s", "16min", line) for line in lines(server, before)] == [
+            "s000/a-1 is shown as healthy by decision of root, for 16min; measured healthy"]
+        # Another note is another decision.
+        peer.call(*check, "Override", GLib.Variant("(sts)", ("pass", 10**9, "so there")))
+        assert lines(server, before + 1)[0].endswith(": so there; measured healthy")
+        peer.call(*check, "ClearOverride")
+        peer.call(*check, "ClearOverride")
+        assert lines(server, before + 2) == [
+            "s000/a-1 is no longer overridden, cleared by root: healthy"]
 
 
 def test_a_reload_logs_what_is_new_only_once_it_is_known(server):

@@ -245,8 +245,16 @@ def test_an_override_is_seen_at_first_sight(shop, http_server):
     assert re.search(r"^Override: shop/app is shown as healthy by root, set \d+s ago, until \S+: "
                      "ticket 7; measured unhealthy$", out, re.MULTILINE)
     assert "Override" in ctl(shop, "show", "shop/app")
+    assert re.search(r"^shop/app is shown as healthy by decision of root, for (10min|9min 59s): "
+                     "ticket 7; measured unhealthy$", shop.log, re.MULTILINE)
     ctl(shop, "clear-override", "shop/app")
     ctl(shop, "is-ready", "-q", code=NO)
+    assert "shop/app is no longer overridden, cleared by root: unhealthy\n" in shop.log
+    # The time runs out.
+    ctl(shop, "override", "shop/app", "pass", "--timeout=500ms")
+    ctl(shop, "is-ready", "-q")
+    shop.wait_status("/health/ready", 503)
+    assert "shop/app is no longer overridden, as its time is over: unhealthy\n" in shop.log
     assert "healthy, degraded or unhealthy" in complaint(shop, "override", "shop/app", "fine",
                                                          code=ERROR)
 
