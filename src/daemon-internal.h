@@ -12,6 +12,7 @@
 #include "model/control.h"
 #include "output/agent.h"
 #include "output/bus.h"
+#include "output/http-events.h"
 #include "output/http-routes.h"
 #include "output/http-server.h"
 #include "output/journal.h"
@@ -30,6 +31,7 @@ typedef struct Daemon {
         Watchdog *watchdog;           /* owned */
         HttpRoutes *routes;           /* owned */
         HttpServer *http;             /* owned */
+        HttpEvents *events;           /* owned */
         Agent *agent;                 /* owned */
         History *history;             /* owned */
         Bus *bus;                     /* owned */

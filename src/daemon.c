@@ -338,11 +338,14 @@ static int daemon_make_outputs(Daemon *d) {
         r = history_new(d->publisher, &d->history);
         if (r < 0)
                 return r;
-        r = http_routes_new(d->publisher, on_stats, d, &d->routes);
+        r = http_routes_new(d->publisher, d->history, on_stats, d, &d->routes);
         if (r < 0)
                 return r;
         r = http_server_new(d->event, &HTTP_SERVER_LIMITS_DEFAULT, http_routes_handle, d->routes,
                             &d->http);
+        if (r < 0)
+                return r;
+        r = http_events_new(d->event, d->publisher, d->http, &d->events);
         if (r < 0)
                 return r;
         r = agent_new(d->event, d->publisher, &d->agent);
@@ -387,6 +390,7 @@ static void daemon_done(Daemon *d) {
         daemon_fail_waiters(d, -ESHUTDOWN, "vitald is stopping");
         bus_free(d->bus);
         watchdog_free(d->watchdog);
+        http_events_free(d->events);
         http_server_free(d->http);
         agent_free(d->agent);
         http_routes_free(d->routes);

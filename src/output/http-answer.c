@@ -35,10 +35,31 @@ const char *http_status_to_string(unsigned status) {
         return "Unknown";
 }
 
+static HttpAnswer *answer_make(unsigned status, const StrBuf *head, const void *body, size_t n) {
+        HttpAnswer *a;
+
+        if (head->failed)
+                return NULL;
+
+        a = malloc(sizeof(HttpAnswer) + head->length + n);
+        if (!a)
+                return NULL;
+
+        *a = (HttpAnswer){
+                .n_ref = 1,
+                .status = status,
+                .head_bytes = head->length,
+                .body_bytes = n,
+        };
+        memcpy(a->bytes, head->text, head->length);
+        if (n > 0)
+                memcpy(a->bytes + head->length, body, n);
+        return a;
+}
+
 HttpAnswer *http_answer_new(unsigned status, const char *content_type, const char *fields,
                             const void *body, size_t n) {
         _cleanup_strbuf_ StrBuf head = {};
-        HttpAnswer *a;
 
         assert(status >= 200 && status < 600);
 
@@ -51,22 +72,20 @@ HttpAnswer *http_answer_new(unsigned status, const char *content_type, const cha
         strbuf_append(&head, "Cache-Control: no-store\r\n");
         if (fields)
                 strbuf_append(&head, fields);
-        if (head.failed)
-                return NULL;
+        return answer_make(status, &head, body, n);
+}
 
-        a = malloc(sizeof(HttpAnswer) + head.length + n);
-        if (!a)
-                return NULL;
+HttpAnswer *http_answer_new_stream(const char *content_type, const char *body) {
+        _cleanup_strbuf_ StrBuf head = {};
+        HttpAnswer *a;
 
-        *a = (HttpAnswer){
-                .n_ref = 1,
-                .status = status,
-                .head_bytes = head.length,
-                .body_bytes = n,
-        };
-        memcpy(a->bytes, head.text, head.length);
-        if (n > 0)
-                memcpy(a->bytes + head.length, body, n);
+        strbuf_printf(&head,
+                      "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nCache-Control: no-store\r\n"
+                      "X-Accel-Buffering: no\r\n",
+                      content_type);
+        a = answer_make(200, &head, body, strlen(body));
+        if (a)
+                a->is_stream = true;
         return a;
 }
 

@@ -10,6 +10,7 @@
 typedef struct HttpAnswer {
         unsigned n_ref;
         unsigned status;
+        bool is_stream; /* the body is only its beginning: http_server_broadcast() */
         size_t head_bytes, body_bytes;
         char bytes[]; /* head, then body */
 } HttpAnswer;
@@ -19,6 +20,9 @@ typedef struct HttpAnswer {
  * body. NULL without memory. */
 HttpAnswer *http_answer_new(unsigned status, const char *content_type, const char *fields,
                             const void *body, size_t n);
+
+/* The beginning of a stream: 200 without a length, the body being what is sent first. */
+HttpAnswer *http_answer_new_stream(const char *content_type, const char *body);
 
 /* The status and its name as plain text. */
 HttpAnswer *http_answer_new_status(unsigned status, const char *fields);

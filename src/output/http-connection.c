@@ -57,6 +57,7 @@ void http_connection_close(HttpConnection *c) {
         list_append(&s->closed, &c->phase_link);
         c->phase = HTTP_PHASE_CLOSED;
         s->n_connections--;
+        s->n_streams -= c->is_stream;
 }
 
 /* The three parts of the answer without what was sent already. */
@@ -151,12 +152,21 @@ static int connection_answer(HttpConnection *c, const HttpRequest *request) {
         if (!c->answer)
                 return connection_refuse(c, 500, request->method);
 
+        if (c->answer->is_stream && request->method == HTTP_GET) {
+                if (s->n_streams >= s->limits.streams) {
+                        c->answer = http_answer_unref(c->answer);
+                        return connection_refuse(c, 503, request->method);
+                }
+                c->is_stream = true;
+                s->n_streams++;
+        }
+
         c->n_requests++;
-        if (!request->keep_alive || s->is_stopping ||
+        if (c->answer->is_stream || !request->keep_alive || s->is_stopping ||
             c->n_requests >= s->limits.requests_per_connection) {
                 persistence = HTTP_CLOSES;
                 c->is_closing = true;
-                c->may_send_more = request->keep_alive;
+                c->may_send_more = request->keep_alive && !c->is_stream;
         }
 
         c->with_body = request->method != HTTP_HEAD;
@@ -224,6 +234,10 @@ static int connection_settle(HttpConnection *c, unsigned n_requests_before) {
         if (c->answer) {
                 connection_enter(c, HTTP_PHASE_WRITE);
                 return connection_watch(c, EPOLLOUT);
+        }
+        if (c->is_stream) {
+                connection_enter(c, HTTP_PHASE_STREAM);
+                return connection_watch(c, EPOLLIN);
         }
         if (c->is_closing)
                 return connection_linger(c);
@@ -301,6 +315,9 @@ void http_connection_work(HttpConnection *c) {
                 break;
         case HTTP_PHASE_WRITE:
                 r = connection_write(c);
+                break;
+        case HTTP_PHASE_STREAM: /* it has nothing to say any more, so it has gone */
+                r = -ECONNRESET;
                 break;
         case HTTP_PHASE_LINGER:
                 r = connection_discard(c);

@@ -31,6 +31,7 @@ typedef enum HttpPhase {
         HTTP_PHASE_HEADER, /* has to send a whole head */
         HTTP_PHASE_IDLE,   /* may send a further request */
         HTTP_PHASE_WRITE,  /* has to take the answer; nothing is read meanwhile */
+        HTTP_PHASE_STREAM, /* is sent whatever is broadcast; what it sends ends it */
         HTTP_PHASE_LINGER, /* was sent an error; what it still sends is thrown away */
         HTTP_PHASE_COUNT_,
         HTTP_PHASE_CLOSED = HTTP_PHASE_COUNT_,
@@ -72,6 +73,7 @@ typedef struct HttpConnection {
 
         unsigned n_requests;
         bool is_closing;    /* after the present answer */
+        bool is_stream;     /* the present answer has no end */
         bool may_send_more; /* although it is closing */
 
         /* Received, but not answered yet: the beginning of a request, or while an answer is being
@@ -114,7 +116,7 @@ struct HttpServer {
         List phases[HTTP_PHASE_COUNT_]; /* in the order of since_usec */
         List closed;                    /* memory that the present batch may still point to */
         List unused;                    /* memory for the next connections */
-        unsigned n_connections;
+        unsigned n_connections, n_streams;
         List addresses[HTTP_ADDRESS_BUCKETS];
         uint64_t address_seed;
 

@@ -48,7 +48,11 @@ static unsigned status_always(const RenderView *v _unused_) {
 }
 
 /* clang-format off */
-static const Page page_root = { PLAIN_TYPE, PROBE_READINESS, false, status_ready, render_root };
+const Page page_root = { PLAIN_TYPE, PROBE_READINESS, false, status_ready, render_root,
+                         "Vary: Accept\r\n" };
+const Page page_html = { "text/html; charset=utf-8", PROBE_READINESS, true, status_ready,
+                         render_page, page_fields };
+const Page page_events = { "text/event-stream", PROBE_READINESS, false, status_always, NULL };
 static const Page page_live = { JSON_TYPE, PROBE_LIVENESS, false, status_live, render_live };
 static const Page page_ready = { JSON_TYPE, PROBE_READINESS, false, status_ready, render_ready };
 static const Page page_started = { JSON_TYPE, PROBE_STARTUP, false, status_started,
@@ -80,6 +84,7 @@ static const Route standard_routes[] = {
         { "/startupz", &page_started },
         { "/health/status", &page_status, .has_services = true },
         { "/metrics", &page_metrics },
+        { "/events", &page_events },
 };
 
 /* What Layout=components has instead of the above. */

@@ -13,9 +13,11 @@ typedef struct Page {
         bool is_report; /* on all checks, not only on those that feed the probe */
         unsigned (*status)(const RenderView *v);
         void (*render)(const RenderView *v, StrBuf *out); /* NULL: measurements */
+        const char *fields;                               /* more lines for the header, or NULL */
 } Page;
 
-extern const Page page_metrics, page_openmetrics;
+/* The others that stand behind the same paths, and the one that never ends. */
+extern const Page page_root, page_html, page_metrics, page_openmetrics, page_events;
 
 typedef struct HttpTarget {
         const Page *page;      /* constant */

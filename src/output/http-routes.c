@@ -21,6 +21,9 @@
 
 #define ETAG_MAX 24
 
+/* Who loses the connection comes back after so many milliseconds. */
+#define EVENTS_BEGIN "retry: 3000\n\n"
+
 #define PLAIN_TYPE "text/plain; charset=utf-8"
 
 /* Everything that an answer depends on, beside the snapshot. */
@@ -45,9 +48,11 @@ struct HttpRoutes {
         Publisher *publisher; /* borrowed */
         HttpRoutesStats stats;
         void *userdata;                                         /* borrowed */
+        const History *history;                                 /* borrowed */
         HttpGate *gate;                                         /* owned */
         HttpAnswer *not_found, *asterisk, *forbidden, *limited; /* owned references */
-        uint64_t sequence; /* of the snapshot that the answers were made from */
+        HttpAnswer *events; /* owned reference: how a stream begins */
+        uint64_t sequence;  /* of the snapshot that the answers were made from */
         CacheSlot cache[CACHE_SLOTS];
 };
 
@@ -75,6 +80,8 @@ static void fields_append(StrBuf *out, const CacheSlot *slot, const RenderView *
                       verdict_summary(&v->verdict), v->snapshot->sequence);
         if (*slot->etag)
                 strbuf_printf(out, "ETag: %s\r\n", slot->etag);
+        if (slot->key.page->fields)
+                strbuf_append(out, slot->key.page->fields);
         if (slot->key.is_options)
                 strbuf_append(out, "Allow: " HTTP_ALLOW "\r\n");
 }
@@ -93,9 +100,10 @@ static int slot_set_etag(CacheSlot *slot, const RenderView *v, const StrBuf *bod
         return slot->not_modified ? 0 : -ENOMEM;
 }
 
-static RenderView key_view(const CacheKey *key, const Snapshot *s) {
+static RenderView key_view(const HttpRoutes *r, const CacheKey *key, const Snapshot *s) {
         return (RenderView){
                 .snapshot = s,
+                .history = r->history,
                 .service = key->service,
                 .check = key->check,
                 .excluded = key->excluded,
@@ -111,7 +119,7 @@ static int slot_fill(HttpRoutes *r, CacheSlot *slot, const Snapshot *s) {
         const Page *page = slot->key.page;
         const Dialect *dialect = slot->key.dialect;
         bool is_always_ok = dialect && dialect->is_always_ok;
-        RenderView v = key_view(&slot->key, s);
+        RenderView v = key_view(r, &slot->key, s);
         _cleanup_strbuf_ StrBuf body = {}, fields = {};
         int e;
 
@@ -202,11 +210,19 @@ static const CacheSlot *routes_answer(HttpRoutes *r, const CacheKey *key, const 
 
 /* -- questions -------------------------------------------------------------------------------- */
 
+static bool accepts(const HttpRequest *request, const char *type) {
+        return request->accept.start &&
+               memmem(request->accept.start, request->accept.length, type, strlen(type));
+}
+
 /* Prometheus lists the formats that it takes; the others, and people, get the older one. */
 static bool wants_openmetrics(const HttpRequest *request) {
-        return request->accept.start &&
-               memmem(request->accept.start, request->accept.length, "application/openmetrics-text",
-                      strlen("application/openmetrics-text"));
+        return accepts(request, "application/openmetrics-text");
+}
+
+/* Browsers list it; others get a line of text. */
+static bool wants_html(const CacheKey *key, const HttpRequest *request, const HttpQuery *query) {
+        return key->page == &page_root && !query->format.start && accepts(request, "text/html");
 }
 
 /* Whether If-None-Match lists it, or anything. Our tags are quoted, so none is part of another. */
@@ -303,9 +319,9 @@ static void key_exclude(CacheKey *key, size_t check) {
 
 /* Puts what the query leaves out into the key. False: *ret is the answer. A single check is all
  * that there is. */
-static bool key_take_excluded(CacheKey *key, const Snapshot *s, const HttpQuery *query,
-                              HttpAnswer **ret) {
-        RenderView v = key_view(key, s);
+static bool key_take_excluded(const HttpRoutes *r, CacheKey *key, const Snapshot *s,
+                              const HttpQuery *query, HttpAnswer **ret) {
+        RenderView v = key_view(r, key, s);
 
         for (size_t i = 0; key->check == INDEX_NONE && i < query->n_excluded; i++) {
                 char name[CHECK_ID_MAX] = "";
@@ -326,8 +342,8 @@ static bool key_take_excluded(CacheKey *key, const Snapshot *s, const HttpQuery 
 
 /* What is asked for beside the path. Measurements are nobody's verdict, and in no dialect. False:
  * *ret is the answer. */
-static bool key_take_query(CacheKey *key, const Snapshot *s, const HttpRequest *request,
-                           HttpSlice own, HttpAnswer **ret) {
+static bool key_take_query(const HttpRoutes *r, CacheKey *key, const Snapshot *s,
+                           const HttpRequest *request, HttpSlice own, HttpAnswer **ret) {
         HttpQuery query;
 
         if (!key->page->render) {
@@ -341,11 +357,14 @@ static bool key_take_query(CacheKey *key, const Snapshot *s, const HttpRequest *
         query = (HttpQuery){};
         if (!http_query_parse(own, &query) || !http_query_parse(request->query, &query))
                 *ret = http_answer_new_status(400, NULL);
-        else if (!key_choose_dialect(key, request, &query))
+        else if (wants_html(key, request, &query)) {
+                key->page = &page_html;
+                return true;
+        } else if (!key_choose_dialect(key, request, &query))
                 *ret = answer_unknown_format();
         else {
                 key->is_verbose = query.is_verbose;
-                return key_take_excluded(key, s, &query, ret);
+                return key_take_excluded(r, key, s, &query, ret);
         }
         return false;
 }
@@ -368,6 +387,8 @@ HttpAnswer *http_routes_handle(void *userdata, const HttpRequest *request, const
                 return http_answer_ref(r->asterisk);
         if (!http_path_find(s->config, request->path, &target))
                 return http_answer_ref(r->not_found);
+        if (target.page == &page_events)
+                return http_answer_ref(r->events);
 
         key = (CacheKey){
                 .page = target.page,
@@ -376,7 +397,7 @@ HttpAnswer *http_routes_handle(void *userdata, const HttpRequest *request, const
                 .with_detail = entry == HTTP_ENTRY_TRUSTED,
                 .is_options = request->method == HTTP_OPTIONS,
         };
-        if (!key_take_query(&key, s, request, target.query, &refusal))
+        if (!key_take_query(r, &key, s, request, target.query, &refusal))
                 return refusal;
 
         slot = routes_answer(r, &key, s);
@@ -399,17 +420,20 @@ HttpRoutes *http_routes_free(HttpRoutes *r) {
         http_answer_unref(r->forbidden);
         http_answer_unref(r->limited);
         http_gate_free(r->gate);
+        http_answer_unref(r->events);
         free(r);
         return NULL;
 }
 
-int http_routes_new(Publisher *publisher, HttpRoutesStats stats, void *userdata, HttpRoutes **ret) {
+int http_routes_new(Publisher *publisher, const History *history, HttpRoutesStats stats,
+                    void *userdata, HttpRoutes **ret) {
         _cleanup_(http_routes_freep) HttpRoutes *r = calloc(1, sizeof(HttpRoutes));
 
         if (!r)
                 return -ENOMEM;
 
         r->publisher = publisher;
+        r->history = history;
         r->stats = stats;
         r->userdata = userdata;
         r->not_found = http_answer_new_status(404, NULL);
@@ -417,7 +441,8 @@ int http_routes_new(Publisher *publisher, HttpRoutesStats stats, void *userdata,
         r->forbidden = http_answer_new_status(403, NULL);
         r->limited = http_answer_new_status(429, "Retry-After: " HTTP_GATE_RETRY_SEC "\r\n");
         r->gate = http_gate_new();
-        if (!r->not_found || !r->asterisk || !r->forbidden || !r->limited || !r->gate)
+        r->events = http_answer_new_stream(page_events.content_type, EVENTS_BEGIN);
+        if (!r->not_found || !r->asterisk || !r->forbidden || !r->limited || !r->gate || !r->events)
                 return -ENOMEM;
 
         *ret = TAKE(r);

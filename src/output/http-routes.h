@@ -4,6 +4,7 @@
 /* Which path is answered with what, from the publisher's current snapshot. An answer is rendered
  * once a snapshot, however many ask for it. */
 
+#include "output/history.h"
 #include "output/http-server.h"
 #include "output/metrics.h"
 #include "output/publisher.h"
@@ -13,7 +14,9 @@ typedef struct HttpRoutes HttpRoutes;
 /* What /metrics says of the daemon itself; asked when needed. */
 typedef void (*HttpRoutesStats)(void *userdata, MetricsStats *ret);
 
-int http_routes_new(Publisher *publisher, HttpRoutesStats stats, void *userdata, HttpRoutes **ret);
+/* All are borrowed. */
+int http_routes_new(Publisher *publisher, const History *history, HttpRoutesStats stats,
+                    void *userdata, HttpRoutes **ret);
 HttpRoutes *http_routes_free(HttpRoutes *r);
 DEFINE_CLEANUP(HttpRoutes *, http_routes_free);
 

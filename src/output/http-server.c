@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -29,11 +30,12 @@ usec_t http_server_deadline(const HttpServer *s, HttpPhase phase, usec_t since_u
                 [HTTP_PHASE_HEADER] = s->limits.header_usec,
                 [HTTP_PHASE_IDLE] = s->limits.idle_usec,
                 [HTTP_PHASE_WRITE] = s->limits.write_usec,
+                [HTTP_PHASE_STREAM] = s->limits.stream_usec,
                 [HTTP_PHASE_LINGER] = s->limits.linger_usec,
         };
         usec_t deadline = usec_add(since_usec, allowed[phase]);
 
-        if (s->is_stopping && phase == HTTP_PHASE_IDLE)
+        if (s->is_stopping && (phase == HTTP_PHASE_IDLE || phase == HTTP_PHASE_STREAM))
                 return MIN(deadline, s->stop_usec);
         return deadline;
 }
@@ -297,6 +299,21 @@ void http_server_stop(HttpServer *s, HttpStopped stopped, void *userdata) {
         http_listeners_watch(s, 0);
         http_server_arm(s, s->stop_usec);
         server_end(s);
+}
+
+void http_server_broadcast(HttpServer *s, const char *bytes, size_t n) {
+        server_begin(s);
+        LIST_FOREACH_SAFE(i, &s->phases[HTTP_PHASE_STREAM]) {
+                HttpConnection *c = list_item(i, HttpConnection, phase_link);
+
+                if (send(c->watch.fd, bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t) n)
+                        http_connection_close(c);
+        }
+        server_end(s);
+}
+
+unsigned http_server_n_streams(const HttpServer *s) {
+        return s->n_streams;
 }
 
 void http_server_kick(HttpServer *s) {

@@ -34,8 +34,10 @@ typedef struct HttpServerLimits {
         HttpParseLimits parse;
         unsigned connections, connections_per_address;
         unsigned requests_per_connection;
+        unsigned streams;    /* at once */
         usec_t header_usec;  /* from the first byte (the first time: from accept) to a whole head */
         usec_t idle_usec;    /* between two requests */
+        usec_t stream_usec;  /* how long a stream lasts: its client comes back by itself */
         usec_t write_usec;   /* until the peer has taken an answer */
         usec_t linger_usec;  /* how long, and how much, is still read after an error: closing at */
         size_t linger_bytes; /* once would reset the connection and lose the answer */
@@ -47,6 +49,8 @@ typedef struct HttpServerLimits {
                 .connections = 1024,                   \
                 .connections_per_address = 256,        \
                 .requests_per_connection = 100 * 1000, \
+                .streams = 256,                        \
+                .stream_usec = USEC_PER_HOUR,          \
                 .header_usec = 5 * USEC_PER_SEC,       \
                 .idle_usec = 75 * USEC_PER_SEC,        \
                 .write_usec = 10 * USEC_PER_SEC,       \
@@ -83,6 +87,11 @@ void http_server_set_limits(HttpServer *s, const HttpServerLimits *limits);
  * stopped once the last is closed, perhaps before this returns. */
 typedef void (*HttpStopped)(void *userdata);
 void http_server_stop(HttpServer *s, HttpStopped stopped, void *userdata);
+
+/* Sends this to each stream. Who does not take it as a whole at once has not read what came before,
+ * and is cut off. */
+void http_server_broadcast(HttpServer *s, const char *bytes, size_t n);
+unsigned http_server_n_streams(const HttpServer *s);
 
 /* Whether the server turns: after a kick it has progressed once its own epoll set has been
  * handled. */

@@ -5,10 +5,12 @@
 
 #include "base/json.h"
 #include "model/snapshot.h"
+#include "output/history.h"
 
 /* What is asked for, and by whom. */
 typedef struct RenderView {
         const Snapshot *snapshot; /* borrowed */
+        const History *history;   /* borrowed */
         size_t service;           /* INDEX_NONE: the host */
         size_t check;             /* of the service, it alone; INDEX_NONE: all */
         const size_t *excluded;   /* borrowed: checks (by index) that are left out, ascending */
@@ -81,5 +83,7 @@ void render_status(const RenderView *v, StrBuf *out);
 void render_components_ready(const RenderView *v, StrBuf *out);
 void render_components_live(const RenderView *v, StrBuf *out);
 
-/* / */
+/* /, as a line of text and for browsers. page_fields: what the latter needs among the header's. */
 void render_root(const RenderView *v, StrBuf *out);
+void render_page(const RenderView *v, StrBuf *out);
+extern const char page_fields[];

@@ -31,8 +31,9 @@ def analyze(compiler, path):
                               capture_output=True, text=True).stdout.split()
     done = subprocess.run(
         [compiler, *ANALYZERS[compiler], "-std=gnu17", "-include", build_directory() / "config.h",
-         f"-I{SOURCE}/src", '-DSYSCONFDIR="/etc"', '-DPREFIX_LIBDIR="/usr/lib"',
-         '-DBINDIR="/usr/bin"', *includes, "-o", os.devnull, SOURCE / path],
+         f"-I{SOURCE}/src", f"-I{build_directory()}/src", '-DSYSCONFDIR="/etc"',
+         '-DPREFIX_LIBDIR="/usr/lib"', '-DBINDIR="/usr/bin"', *includes, "-o", os.devnull,
+         SOURCE / path],
         capture_output=True, text=True)
     if done.returncode != 0:
         return [f"{path}: {done.stderr}"]
