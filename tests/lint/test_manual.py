@@ -183,13 +183,28 @@ def test_the_default_configuration_holds_every_key(facts):
 
 # -- words -----------------------------------------------------------------------------------------
 
+def without_markup(lines):
+    return re.sub(r"\n\.(?:Ql|Pa) (\S+)", r" `\1`", f"\n{lines}").replace("\n", " ").strip()
+
+
 def test_tables_of_types(facts):
+    """Each type, what it proves, its default timeout, what it needs: in the manual as in README."""
     page = section(SERVICES, "CHECK TYPES")
     rows = re.findall(r"^\.It Cm (\S+) Ta (.+) Ta (\S+)$", page, re.MULTILINE)
-    assert {name: timeout for name, _, timeout in rows} == facts.timeouts
-    readme = re.findall(r"^\| `([\w-]+)` \| (.+?) \| (\S+) \| .+ \|$", read("README.md"),
+    assert sorted((name, timeout) for name, _, timeout in rows) == sorted(facts.timeouts.items())
+    needs = re.findall(r"^\.It Cm (\S+)\n(.*?)(?=\n\.It |\n\.El)",
+                       page.partition("What each needs:")[2], re.MULTILINE | re.DOTALL)
+    readme = re.findall(r"^\| `([\w-]+)` \| (.+?) \| (\S+) \| (.+) \|$", read("README.md"),
                         re.MULTILINE)
-    assert readme == rows
+    assert [row[:3] for row in readme] == rows
+    assert [(row[0], row[3]) for row in readme] == [(name, without_markup(lines))
+                                                    for name, lines in needs]
+
+
+def test_modules_are_named():
+    names = sorted(re.findall(r"^MODULE\((\w+)\)$", read("src/check/drivers.def"), re.MULTILINE))
+    said = re.search(r"^The types\n((?:\.Cm .+\n|and\n)+)are modules", read(SERVICES), re.MULTILINE)
+    assert re.findall(r"\w+", said.group(1).replace("Cm", "").replace("and", "")) == names
 
 
 def test_urls_of_probes(facts):
