@@ -233,7 +233,14 @@ static void on_transfer_done(void *userdata, CURLcode code) {
         run_finish(run, &result);
 }
 
+static const Address *run_server(CheckRun *run) {
+        const GrpcSettings *s = check_run_settings(run);
+
+        return &s->address;
+}
+
 static const HttpCallHandler call_handler = {
+        .server = run_server,
         .request = run_request,
         .done = on_transfer_done,
         .finish = run_finish,
@@ -242,13 +249,12 @@ static const HttpCallHandler call_handler = {
 static int grpc_start(CheckRun *run) {
         GrpcRun *r = check_run_data(run);
         GrpcInstance *i = check_run_instance(run);
-        const GrpcSettings *s = check_run_settings(run);
 
         http_call_prepare(&r->call, run, i->easy, &i->resolve, &call_handler);
         (void) curl_easy_setopt(i->easy, CURLOPT_HEADERDATA, &r->reply);
         (void) curl_easy_setopt(i->easy, CURLOPT_WRITEDATA, &r->reply);
         r->is_kept = peer_watch_is_on(&i->watch);
-        return http_call_start(&r->call, &s->address);
+        return http_call_start(&r->call);
 }
 
 static void grpc_stop(CheckRun *run) {

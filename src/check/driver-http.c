@@ -209,7 +209,14 @@ static void on_transfer_done(void *userdata, CURLcode code) {
         run_finish(run, &result);
 }
 
+static const Address *run_server(CheckRun *run) {
+        const HttpSettings *s = check_run_settings(run);
+
+        return &s->server;
+}
+
 static const HttpCallHandler call_handler = {
+        .server = run_server,
         .request = run_request,
         .done = on_transfer_done,
         .finish = run_finish,
@@ -233,7 +240,7 @@ static int http_start(CheckRun *run) {
         r->keeps_body = http_settings_need_body(s);
         if (s->unix_socket || s->resolve.is_set)
                 return run_request(run);
-        return http_call_start(&r->call, &s->server);
+        return http_call_start(&r->call);
 }
 
 static void http_stop(CheckRun *run) {

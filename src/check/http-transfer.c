@@ -225,18 +225,19 @@ void http_call_prepare(HttpCall *call, CheckRun *run, CURL *easy, struct curl_sl
 
 static void on_resolved(void *userdata, const ResolverAnswer *answer) {
         HttpCall *call = userdata;
+        const Address *server = call->handler->server(call->run);
         Result result;
         int r;
 
         call->query = NULL;
         if (answer->n_addresses == 0) {
-                result_resolve(&result, call->server->name, answer->status);
+                result_resolve(&result, server->name, answer->status);
                 call->handler->finish(call->run, &result);
                 return;
         }
         call->is_stale = answer->is_stale;
         call->why_stale = answer->status;
-        r = set_addresses(call->easy, call->resolve, call->server, answer);
+        r = set_addresses(call->easy, call->resolve, server, answer);
         if (r >= 0)
                 r = call->handler->request(call->run);
         if (r >= 0)
@@ -245,10 +246,10 @@ static void on_resolved(void *userdata, const ResolverAnswer *answer) {
         call->handler->finish(call->run, &result);
 }
 
-int http_call_start(HttpCall *call, const Address *server) {
+int http_call_start(HttpCall *call) {
+        const Address *server = call->handler->server(call->run);
         Engine *engine = check_engine(check_run_check(call->run));
 
-        call->server = server;
         if (server->kind != ADDRESS_NAME)
                 return call->handler->request(call->run);
         check_run_set_phase(call->run, "resolving the host name");

@@ -42,6 +42,8 @@ Multi *http_multi_free(Multi *m);
  */
 
 typedef struct HttpCallHandler {
+        /* Where to; asked for when it is needed, because a reload may exchange the settings. */
+        const Address *(*server)(CheckRun *run);
         /* The server's addresses are known: starts the transfer. Negative errno. */
         int (*request)(CheckRun *run);
         TransferHandler done; /* userdata is the run */
@@ -58,7 +60,6 @@ typedef struct HttpCall {
                 *resolve; /* borrowed: the check's list of addresses, what easy borrows */
         Transfer transfer;
         ResolverQuery *query; /* owned; NULL: none under way */
-        const Address *server;
         ResolveStatus why_stale;
         bool lacks_certificate;     /* the server asked for one of ours, and there is none */
         bool is_stale;              /* the addresses are the last good ones */
@@ -73,7 +74,7 @@ void http_call_prepare(HttpCall *call, CheckRun *run, CURL *easy, struct curl_sl
 
 /* Finds the addresses of a server that has a name, and has the request made. What goes wrong later
  * than at once finishes the run. Negative errno. */
-int http_call_start(HttpCall *call, const Address *server);
+int http_call_start(HttpCall *call);
 
 /* Starts the transfer itself, on a kept connection if there is one and it may be. -ENOMEM. */
 int http_call_request(HttpCall *call, Multi *multi, bool may_be_kept);

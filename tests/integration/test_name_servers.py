@@ -144,3 +144,17 @@ def test_reloads_while_names_are_looked_up(named, dns):
         eventually(lambda: len(dns.queries) > before, what="queries of the new checks")
     dns.mode = NOERROR
     named.wait_status("/health/ready", 200, within=20)
+
+
+def test_a_query_outlives_reloads(named, dns):
+    """A run goes on over a reload, with settings that are equal but not the same."""
+    dns.mode = BLACK_HOLE
+    named.write_named("Interval=10s\nTimeout=9s\n")
+    named.start(wait=False)
+    eventually(lambda: len(dns.queries) >= len(KINDS), within=10)
+    for _ in range(3):
+        named.wait_until_answering()
+        assert named.vitalctl("reload").returncode == 0
+    dns.mode = NOERROR
+    for name in KINDS:
+        named.wait_check(name, healthy=True, within=20)
