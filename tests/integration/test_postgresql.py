@@ -172,7 +172,7 @@ def test_fault_29_statement_timeout(runner, calm):
 
 
 def test_fault_29_query_outlives_the_deadline(runner, calm):
-    """Nothing is cancelled from here: the server ends the query by itself at about the same time."""
+    """Nothing is cancelled from here: the server ends the query itself at about the same time."""
     text = postgresql(calm.connection_string, "Query=SELECT pg_sleep(60)", timeout="400ms")
     result = first(runner, text)
     assert result["outcome"] == "fail", result
