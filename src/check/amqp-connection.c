@@ -96,8 +96,11 @@ void amqp_connection_take(AmqpConnection *c, const void *bytes, size_t n) {
 /* -- the connection ---------------------------------------------------------------------------- */
 
 int amqp_connection_dial(AmqpConnection *c, PollSet *set, Resolver *resolver,
-                         const Address *address) {
-        return stream_dial(set, resolver, address, &c->handlers->stream, c->userdata, &c->stream);
+                         const Address *address, TlsContext *tls, const char *name) {
+        int r;
+
+        r = stream_dial(set, resolver, address, &c->handlers->stream, c->userdata, &c->stream);
+        return r >= 0 && tls ? stream_use_tls(c->stream, tls, name) : r;
 }
 
 static void engine_set_up(pn_connection_driver_t *e, const AmqpLogin *login) {

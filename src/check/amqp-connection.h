@@ -41,8 +41,9 @@ int amqp_connection_init(AmqpConnection *c, sd_event *event, const AmqpHandlers 
                          void *userdata);
 void amqp_connection_done(AmqpConnection *c);
 
+/* tls: NULL: in the clear; name: the certificate's. Negative errno. */
 int amqp_connection_dial(AmqpConnection *c, PollSet *set, Resolver *resolver,
-                         const Address *address);
+                         const Address *address, TlsContext *tls, const char *name);
 
 /* Once the stream is open: begins to log in and to open. -ENOMEM. */
 int amqp_connection_open(AmqpConnection *c, const AmqpLogin *login);

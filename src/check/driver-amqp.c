@@ -20,26 +20,23 @@
 #include "base/text.h"
 #include "check/amqp-connection.h"
 #include "check/amqp-verdict.h"
+#include "check/broker-settings.h"
 #include "check/driver.h"
 #include "check/stream-verdict.h"
 #include "io/stream.h"
 
-#define DEFAULT_PORT  5672
-#define HEARTBEAT_MAX (12 * USEC_PER_HOUR)
 #define AMQP_NAME_MAX 256
 #define LEAVING_MAX   8 /* links whose end the server has not confirmed */
 
 typedef struct AmqpSettings {
-        Address address;
-        char *username; /* owned; NULL: anonymous */
-        Credential password;
+        BrokerSettings broker;
         char *hostname; /* owned; NULL: that of the address */
         char *source;   /* owned */
-        usec_t heartbeat_usec;
 } AmqpSettings;
 
 typedef struct AmqpInstance {
         Check *check; /* borrowed */
+        TlsKeeper keeper;
         AmqpConnection connection;
         usec_t renew_usec;     /* CLOCK_MONOTONIC: when the connection is due for renewal */
         bool is_open;          /* the server has said so */
@@ -100,14 +97,24 @@ static void amqp_finish_errno(AmqpInstance *i, int error) {
 
 static int amqp_dial(AmqpInstance *i) {
         const AmqpSettings *s = check_settings(i->check);
-        const CheckConfig *config = check_config(i->check);
+        usec_t max_age_usec = check_config(i->check)->connection_max_age_usec;
         AmqpRun *r = check_run_data(i->run);
         Engine *engine = check_engine(i->check);
+        char ip[IP_TEXT_MAX];
+        Result result;
 
-        i->renew_usec = usec_add(clock_usec(CLOCK_MONOTONIC), config->connection_max_age_usec);
-        check_run_set_phase(i->run, stream_phase_text(r->phase, &s->address, STREAM_RESOLVING));
+        i->renew_usec = usec_add(clock_usec(CLOCK_MONOTONIC), max_age_usec);
+        if (s->broker.is_tls &&
+            tls_keeper_renew(&i->keeper, &s->broker.tls, max_age_usec, &result) < 0) {
+                amqp_finish(i, &result);
+                return 0;
+        }
+        check_run_set_phase(i->run,
+                            stream_phase_text(r->phase, &s->broker.address, STREAM_RESOLVING));
         return amqp_connection_dial(&i->connection, engine_poll_set(engine),
-                                    engine_resolver(engine), &s->address);
+                                    engine_resolver(engine), &s->broker.address,
+                                    s->broker.is_tls ? i->keeper.context : NULL,
+                                    tls_options_name(&s->broker.tls, &s->broker.address, ip));
 }
 
 /* A held connection that ends is no failure of the server yet. */
@@ -154,6 +161,7 @@ static void amqp_pass(AmqpInstance *i) {
         Result result;
 
         result_pass(&result, "%s%s%s", i->server, *i->server ? ": " : "", s->source);
+        result_add_certificate(&result, i->connection.stream);
         link_leave(i);
         amqp_finish_held(i, &result);
 }
@@ -272,12 +280,19 @@ static void on_event(void *userdata, pn_event_t *e) {
 
 /* -- what the stream tells --------------------------------------------------------------------- */
 
-static void on_resolved(void *userdata) {
-        AmqpInstance *i = userdata;
+static void set_phase(AmqpInstance *i, StreamPhase phase) {
         const AmqpSettings *s = check_settings(i->check);
         AmqpRun *r = check_run_data(i->run);
 
-        check_run_set_phase(i->run, stream_phase_text(r->phase, &s->address, STREAM_CONNECTING));
+        check_run_set_phase(i->run, stream_phase_text(r->phase, &s->broker.address, phase));
+}
+
+static void on_resolved(void *userdata) {
+        set_phase(userdata, STREAM_CONNECTING);
+}
+
+static void on_shaking(void *userdata) {
+        set_phase(userdata, STREAM_SHAKING);
 }
 
 /* Brokers may know each name once only. */
@@ -293,20 +308,20 @@ static void on_connected(void *userdata) {
         const AmqpSettings *s = check_settings(i->check);
         char container[AMQP_NAME_MAX], ip[IP_TEXT_MAX];
         AmqpLogin login = {
-                .mechanism = s->username ? "PLAIN" : "ANONYMOUS",
-                .username = s->username,
-                .password = s->password.secret,
+                .mechanism = broker_mechanism(&s->broker),
+                .username = s->broker.username,
+                .password = s->broker.password.secret,
                 .container = container,
-                .hostname = s->address.name,
-                .heartbeat_usec = s->heartbeat_usec,
+                .hostname = s->broker.address.name,
+                .heartbeat_usec = s->broker.heartbeat_usec,
         };
         int r;
 
         container_name(i, container);
         if (s->hostname)
                 login.hostname = s->hostname;
-        else if (s->address.kind == ADDRESS_IP)
-                login.hostname = ip_format(ip, &s->address.ip);
+        else if (s->broker.address.kind == ADDRESS_IP)
+                login.hostname = ip_format(ip, &s->broker.address.ip);
         check_run_set_phase(i->run, "logging in");
         r = amqp_connection_open(&i->connection, &login);
         if (r < 0 && i->run)
@@ -325,7 +340,7 @@ static void on_received(void *userdata, const void *bytes, size_t n) {
 static void judge_failure(const AmqpInstance *i, const StreamFailure *f, Result *ret) {
         const AmqpSettings *s = check_settings(i->check);
 
-        result_stream(ret, &s->address, f);
+        result_stream(ret, &s->broker.address, f);
         if (amqp_connection_is_logging_in(&i->connection) && f->error == 0) {
                 result_fail(ret, REASON_AUTH, "Connection closed while logging in");
                 result_set_detail(ret, "password");
@@ -353,6 +368,7 @@ static int amqp_attach(Engine *engine _unused_, void *memory) {
 
         *handlers = (AmqpHandlers){
                 .stream = { .resolved = on_resolved,
+                            .shaking = on_shaking,
                             .connected = on_connected,
                             .received = on_received,
                             .failed = on_failed },
@@ -375,6 +391,7 @@ static void amqp_close(Check *check) {
 
         amqp_hang_up(i);
         amqp_connection_done(&i->connection);
+        tls_keeper_done(&i->keeper);
 }
 
 static int amqp_start(CheckRun *run) {
@@ -407,33 +424,26 @@ static void amqp_stop(CheckRun *run) {
 
 static int amqp_validate(void *settings, const char **ret_key, char why[static OPTION_WHY_MAX]) {
         AmqpSettings *s = settings;
+        const char *text = broker_settings_fault(&s->broker, ret_key);
 
-        /* Brokers count in seconds, whatever the protocol does. */
-        s->heartbeat_usec -= s->heartbeat_usec % USEC_PER_SEC;
-        if (!s->username == !s->password.name)
+        if (!text)
                 return 0;
-        *ret_key = s->username ? "Username" : "PasswordCredential";
-        snprintf(why, OPTION_WHY_MAX, "Username= and PasswordCredential= need each other");
+        snprintf(why, OPTION_WHY_MAX, "%s", text);
         return -EINVAL;
 }
 
 static void amqp_describe(const void *settings, CheckTarget *ret) {
         const AmqpSettings *s = settings;
 
-        target_set_address(ret, &s->address);
+        target_set_address(ret, &s->broker.address);
 }
 
 /* -- tables ------------------------------------------------------------------------------------ */
 
 static const Option amqp_options[] = {
-        { "Address", &option_address, offsetof(AmqpSettings, address), .min = DEFAULT_PORT,
-          .flags = OPTION_REQUIRED },
-        { "Username", &option_string, offsetof(AmqpSettings, username) },
-        { "PasswordCredential", &option_credential, offsetof(AmqpSettings, password) },
+        BROKER_OPTIONS(AmqpSettings, broker),
         { "Hostname", &option_string, offsetof(AmqpSettings, hostname) },
         { "Source", &option_string, offsetof(AmqpSettings, source), .flags = OPTION_REQUIRED },
-        { "Heartbeat", &option_timespan, offsetof(AmqpSettings, heartbeat_usec), "10s", 0,
-          HEARTBEAT_MAX },
 };
 
 const CheckDriver amqp_driver = {

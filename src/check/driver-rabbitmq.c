@@ -17,8 +17,6 @@
 #include "check/stream-verdict.h"
 #include "io/stream.h"
 
-#define DEFAULT_PORT    5672
-#define HEARTBEAT_MAX   (65535 * USEC_PER_SEC)
 #define CLIENT_NAME_MAX 160
 
 /* Whose answer is due. */
@@ -34,6 +32,7 @@ typedef enum RabbitStep {
 
 typedef struct RabbitInstance {
         Check *check; /* borrowed */
+        TlsKeeper keeper;
         RabbitConnection connection;
         usec_t renew_usec; /* CLOCK_MONOTONIC: when the connection is due for renewal */
         RabbitStep step;
@@ -98,14 +97,24 @@ static void rabbit_finish_errno(RabbitInstance *i, int error) {
 
 static int rabbit_dial(RabbitInstance *i) {
         const RabbitSettings *s = check_settings(i->check);
-        const CheckConfig *config = check_config(i->check);
+        usec_t max_age_usec = check_config(i->check)->connection_max_age_usec;
         RabbitRun *r = check_run_data(i->run);
         Engine *engine = check_engine(i->check);
+        char ip[IP_TEXT_MAX];
+        Result result;
 
-        i->renew_usec = usec_add(clock_usec(CLOCK_MONOTONIC), config->connection_max_age_usec);
-        check_run_set_phase(i->run, stream_phase_text(r->phase, &s->address, STREAM_RESOLVING));
+        i->renew_usec = usec_add(clock_usec(CLOCK_MONOTONIC), max_age_usec);
+        if (s->broker.is_tls &&
+            tls_keeper_renew(&i->keeper, &s->broker.tls, max_age_usec, &result) < 0) {
+                rabbit_finish(i, &result);
+                return 0;
+        }
+        check_run_set_phase(i->run,
+                            stream_phase_text(r->phase, &s->broker.address, STREAM_RESOLVING));
         return rabbit_connection_dial(&i->connection, engine_poll_set(engine),
-                                      engine_resolver(engine), &s->address);
+                                      engine_resolver(engine), &s->broker.address,
+                                      s->broker.is_tls ? i->keeper.context : NULL,
+                                      tls_options_name(&s->broker.tls, &s->broker.address, ip));
 }
 
 /* A held connection that ends is no failure of the server yet. */
@@ -150,8 +159,9 @@ static int take_start(RabbitInstance *i, const RabbitFrame *f) {
         StrBuf out = {};
 
         (void) rabbit_server_name(&m->server_properties, i->server);
-        if (!rabbit_list_has(m->mechanisms, "PLAIN")) {
-                result_fail(&result, REASON_AUTH, "The server does not offer PLAIN");
+        if (!rabbit_list_has(m->mechanisms, broker_mechanism(&s->broker))) {
+                result_fail(&result, REASON_AUTH, "The server does not offer %s",
+                            broker_mechanism(&s->broker));
                 result_set_detail(&result, "method");
                 rabbit_finish(i, &result);
                 return 0;
@@ -160,14 +170,7 @@ static int take_start(RabbitInstance *i, const RabbitFrame *f) {
         check_run_set_phase(i->run, "logging in");
         return rabbit_connection_send(
                 &i->connection, &out,
-                rabbit_append_start_ok(&out, s->username, s->password.secret, name));
-}
-
-/* The shorter one of what both sides want; none if we want none. */
-static usec_t agree_heartbeat(const RabbitSettings *s, uint16_t theirs_sec) {
-        usec_t theirs_usec = theirs_sec == 0 ? USEC_INFINITY : theirs_sec * USEC_PER_SEC;
-
-        return MIN(s->heartbeat_usec, theirs_usec);
+                rabbit_append_start_ok(&out, s->broker.username, s->broker.password.secret, name));
 }
 
 static int take_tune(RabbitInstance *i, const RabbitFrame *f) {
@@ -175,7 +178,7 @@ static int take_tune(RabbitInstance *i, const RabbitFrame *f) {
         const amqp_connection_tune_t *m = f->decoded;
         uint32_t frame_max =
                 m->frame_max ? MIN(m->frame_max, (uint32_t) RABBIT_FRAME_MAX) : RABBIT_FRAME_MAX;
-        usec_t heartbeat_usec = agree_heartbeat(s, m->heartbeat);
+        usec_t heartbeat_usec = rabbit_heartbeat(s, m->heartbeat);
         StrBuf out = {};
         int r;
 
@@ -207,6 +210,7 @@ static int take_answer(RabbitInstance *i, const RabbitFrame *f) {
                 result_add_value(&result, "consumers", queue->consumer_count, "");
         } else
                 result_pass(&result, "%s", i->server);
+        result_add_certificate(&result, i->connection.stream);
         rabbit_finish_held(i, &result);
         return 0;
 }
@@ -359,12 +363,19 @@ static void on_received(void *userdata, const void *bytes, size_t n) {
         rabbit_connection_take(&i->connection, bytes, n);
 }
 
-static void on_resolved(void *userdata) {
-        RabbitInstance *i = userdata;
+static void set_phase(RabbitInstance *i, StreamPhase phase) {
         const RabbitSettings *s = check_settings(i->check);
         RabbitRun *r = check_run_data(i->run);
 
-        check_run_set_phase(i->run, stream_phase_text(r->phase, &s->address, STREAM_CONNECTING));
+        check_run_set_phase(i->run, stream_phase_text(r->phase, &s->broker.address, phase));
+}
+
+static void on_resolved(void *userdata) {
+        set_phase(userdata, STREAM_CONNECTING);
+}
+
+static void on_shaking(void *userdata) {
+        set_phase(userdata, STREAM_SHAKING);
 }
 
 static void on_connected(void *userdata) {
@@ -387,7 +398,7 @@ static void on_failed(void *userdata, const StreamFailure *f) {
         if (!i->run)
                 rabbit_look_now(i);
         else if (f->error == EMSGSIZE || !rabbit_try_again(i)) {
-                result_stream(&result, &s->address, f);
+                result_stream(&result, &s->broker.address, f);
                 rabbit_finish(i, &result);
         }
 }
@@ -401,6 +412,7 @@ static int rabbit_attach(Engine *engine _unused_, void *memory) {
 
         *handlers = (RabbitHandlers){
                 .stream = { .resolved = on_resolved,
+                            .shaking = on_shaking,
                             .connected = on_connected,
                             .received = on_received,
                             .failed = on_failed },
@@ -424,6 +436,7 @@ static void rabbit_close(Check *check) {
 
         rabbit_hang_up(i);
         rabbit_connection_done(&i->connection);
+        tls_keeper_done(&i->keeper);
 }
 
 static int rabbit_start(CheckRun *run) {
@@ -456,26 +469,13 @@ static void rabbit_stop(CheckRun *run) {
         rabbit_hang_up(i);
 }
 
-static void rabbit_describe(const void *settings, CheckTarget *ret) {
-        const RabbitSettings *s = settings;
-
-        target_set_address(ret, &s->address);
-}
-
 /* -- tables ------------------------------------------------------------------------------------ */
 
 static const Option rabbit_options[] = {
-        { "Address", &option_address, offsetof(RabbitSettings, address), .min = DEFAULT_PORT,
-          .flags = OPTION_REQUIRED },
-        { "Username", &option_string, offsetof(RabbitSettings, username),
-          .flags = OPTION_REQUIRED },
-        { "PasswordCredential", &option_credential, offsetof(RabbitSettings, password),
-          .flags = OPTION_REQUIRED },
+        BROKER_OPTIONS(RabbitSettings, broker),
         { "VirtualHost", &option_string, offsetof(RabbitSettings, virtual_host), "/" },
         { "Queue", &option_string, offsetof(RabbitSettings, queue) },
         { "Publish", &option_bool, offsetof(RabbitSettings, publishes), "no" },
-        { "Heartbeat", &option_timespan, offsetof(RabbitSettings, heartbeat_usec), "10s", 0,
-          HEARTBEAT_MAX },
 };
 
 const CheckDriver rabbitmq_driver = {
@@ -484,8 +484,8 @@ const CheckDriver rabbitmq_driver = {
                 .timeout_usec = 2 * USEC_PER_SEC,
                 .schema = SCHEMA(rabbit_options),
                 .settings_size = sizeof(RabbitSettings),
-                .validate = rabbit_validate,
-                .describe = rabbit_describe,
+                .validate = rabbit_settings_validate,
+                .describe = rabbit_settings_describe,
         },
         .shared_size = sizeof(RabbitHandlers),
         .attach = rabbit_attach,

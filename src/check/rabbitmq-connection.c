@@ -83,8 +83,11 @@ void rabbit_connection_take(RabbitConnection *c, const void *bytes, size_t n) {
 /* -- the connection ---------------------------------------------------------------------------- */
 
 int rabbit_connection_dial(RabbitConnection *c, PollSet *set, Resolver *resolver,
-                           const Address *address) {
-        return stream_dial(set, resolver, address, &c->handlers->stream, c->userdata, &c->stream);
+                           const Address *address, TlsContext *tls, const char *name) {
+        int r;
+
+        r = stream_dial(set, resolver, address, &c->handlers->stream, c->userdata, &c->stream);
+        return r >= 0 && tls ? stream_use_tls(c->stream, tls, name) : r;
 }
 
 void rabbit_connection_end(RabbitConnection *c) {

@@ -38,8 +38,9 @@ int rabbit_connection_init(RabbitConnection *c, sd_event *event, const RabbitHan
                            void *userdata);
 void rabbit_connection_done(RabbitConnection *c);
 
+/* tls: NULL: in the clear; name: the certificate's. Negative errno. */
 int rabbit_connection_dial(RabbitConnection *c, PollSet *set, Resolver *resolver,
-                           const Address *address);
+                           const Address *address, TlsContext *tls, const char *name);
 
 /* Without a word. Nothing happens if there is none. */
 void rabbit_connection_end(RabbitConnection *c);

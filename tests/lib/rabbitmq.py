@@ -45,7 +45,8 @@ ssl_options.fail_if_no_peer_cert = false
 class RabbitMQ(Server):
     """User health (password s3cret) with virtual hosts / and orders; stranger (same) with none.
 
-    reader may only read; the queue jobs is in both virtual hosts.
+    reader may only read, certified as well, whom a certificate of this name lets in; the queue jobs
+    is in both virtual hosts.
     """
 
     def __init__(self, directory, tls=None):
@@ -181,9 +182,10 @@ def password_hash(password):
 
 
 def definitions():
-    users = ["health", "reader", "stranger"]
+    users = ["health", "reader", "stranger", "certified"]
+    # User, virtual host, what it may configure and write, what it may read.
     rights = [("health", "/", ".*", ".*"), ("health", "orders", ".*", ".*"),
-              ("reader", "/", "", ".*")]      # user, virtual host, configure and write, read
+              ("reader", "/", "", ".*"), ("certified", "/", "", ".*")]
     return {
         "users": [{"name": name, "password_hash": password_hash("s3cret"), "tags": "",
                    "hashing_algorithm": "rabbit_password_hashing_sha256"} for name in users],
