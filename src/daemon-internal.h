@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What daemon.c (the parts and the way through them), daemon-reload.c and daemon-control.c
- * (requests from outside) share. */
+/* What daemon.c (the parts and the way through them), daemon-hold.c, daemon-reload.c and
+ * daemon-control.c (requests from outside) share. */
 
 #include "base/list.h"
 #include "check/engine.h"
+#include "daemon-units.h"
 #include "daemon.h"
 #include "listen.h"
 #include "loop-lag.h"
@@ -26,6 +27,7 @@ typedef struct Daemon {
         State *state;                 /* owned: what the next snapshot is made of */
         SystemdLink *systemd;         /* owned; NULL with --bus=none */
         Engine *engine;               /* owned */
+        Units *units;                 /* owned */
         Publisher *publisher;         /* owned */
         Notify *notify;               /* owned */
         Watchdog *watchdog;           /* owned */
@@ -53,6 +55,17 @@ typedef struct Daemon {
 
 /* Puts one event through the state. Ends the daemon when there is no memory for it. */
 void daemon_apply(Daemon *d, const Event *e);
+
+/* Holds the checks that are not to be run at present and lets go of the others: all, or those that
+ * hang on others. */
+void daemon_hold_all(Daemon *d);
+void daemon_hold_derived(Daemon *d);
+
+/* Makes d->units. */
+int daemon_make_units(Daemon *d);
+
+/* The units of this configuration are followed, and checks that had better wait do so. */
+int daemon_follow_units(Daemon *d);
 
 /* Makes a snapshot of the state now and publishes it. */
 void daemon_publish(Daemon *d);

@@ -61,6 +61,7 @@ static int daemon_take_config(Daemon *d, Config *c) {
         if (r < 0)
                 return r;
         daemon_apply(d, &(Event){ .type = EVENT_CONFIG, .config = c });
+        (void) daemon_follow_units(d);
         daemon_configure_outputs(d, c);
         daemon_publish(d);
         return 0;

@@ -21,26 +21,6 @@
 
 /* -- the way of a result ----------------------------------------------------------------------- */
 
-/* Checks that wait for others are not run. */
-static void daemon_hold(Daemon *d, size_t check) {
-        const CheckState *c = d->state->checks[check];
-        bool is_held = c->measured == HEALTH_SKIPPED && !check_config_is_combined(c->config);
-
-        if (engine_hold(d->engine, check, is_held) && is_held)
-                daemon_fail_waiters_of(d, check, -EAGAIN, c->message);
-}
-
-static void daemon_hold_all(Daemon *d, bool is_reload) {
-        const Config *config = d->state->config;
-
-        for (size_t i = 0; is_reload && i < config->n_checks; i++)
-                daemon_hold(d, i);
-        for (size_t i = 0; !is_reload && i < config->n_services; i++)
-                for (size_t j = 0; j < config->services[i].n_derived; j++)
-                        daemon_hold(d, config->services[i].first_check +
-                                               config->services[i].derived[j]);
-}
-
 void daemon_apply(Daemon *d, const Event *e) {
         int r;
 
@@ -50,7 +30,10 @@ void daemon_apply(Daemon *d, const Event *e) {
                 sd_event_exit(d->event, r);
                 return;
         }
-        daemon_hold_all(d, e->type == EVENT_CONFIG);
+        if (e->type == EVENT_CONFIG || e->type == EVENT_UNIT)
+                daemon_hold_all(d);
+        else
+                daemon_hold_derived(d);
 }
 
 static void daemon_arm_expiry(Daemon *d, const Snapshot *s) {
@@ -381,6 +364,9 @@ static int daemon_start(Daemon *d) {
         r = engine_configure(d->engine, d->state->config);
         if (r < 0)
                 return log_errno(LOG_ERR, r, "Cannot set up the checks");
+        r = daemon_follow_units(d);
+        if (r < 0)
+                return r;
         notify_listening(d->notify, d->state->config->daemon.notify_ready);
         return 0;
 }
@@ -395,6 +381,7 @@ static void daemon_done(Daemon *d) {
         agent_free(d->agent);
         http_routes_free(d->routes);
         history_free(d->history);
+        units_free(d->units);
         engine_free(d->engine);
         systemd_link_free(d->systemd);
         notify_free(d->notify);
@@ -423,7 +410,7 @@ static int daemon_make_engine(Daemon *d) {
         engine_set_systemd(d->engine, d->systemd);
         engine_set_directories(d->engine, d->options->runtime_directory,
                                d->options->state_directory);
-        return 0;
+        return daemon_make_units(d);
 }
 
 static int daemon_init(Daemon *d, const DaemonOptions *options) {

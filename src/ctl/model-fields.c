@@ -38,6 +38,7 @@ static const Field service_items[] = {
         FIELD(ServiceInfo, "Description", STRING, description),
         FIELD(ServiceInfo, "Documentation", STRING, documentation),
         FIELD(ServiceInfo, "Unit", STRING, unit),
+        FIELD(ServiceInfo, "UnitState", STRING, unit_state),
         VERDICT_FIELDS(ServiceInfo),
         FIELD(ServiceInfo, "ConfigurationError", STRING, defect),
         FIELD(ServiceInfo, "CountsForHost", BOOL, counts_for_host),

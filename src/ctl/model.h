@@ -89,7 +89,7 @@ typedef struct CheckInfo {
 typedef struct ServiceInfo {
         char *name, *path;                                 /* owned */
         char *description, *documentation, *unit, *defect; /* owned; defect: of its file */
-        char *on_liveness_failure;                         /* owned */
+        char *unit_state, *on_liveness_failure;            /* owned */
         bool counts_for_host, is_shadow;
         Verdicts verdicts;
         CheckInfo *checks; /* owned, by name */

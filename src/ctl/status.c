@@ -83,8 +83,8 @@ static void service_text(StrBuf *b, const ServiceInfo *s, const View *v) {
                 strbuf_append(b, s->defect);
         else if (s->verdicts.is_draining)
                 drain_describe(b, &s->verdicts, v);
-        else if (service_is_inactive(s))
-                strbuf_printf(b, "%s is not running", *s->unit ? s->unit : "its unit");
+        else if (service_is_down(s))
+                unit_describe(b, s);
 }
 
 static void add_causes(Table *t, const View *v, const ServiceInfo *s, CauseKind kind,
@@ -117,7 +117,7 @@ static void add_service(Table *t, const View *v, const ServiceInfo *s) {
         has_text = text.text;
         if (has_text)
                 table_cell(t, TONE_PLAIN, "%s", text.text);
-        if (!service_is_inactive(s))
+        if (!service_is_down(s))
                 for (CauseKind kind = 0; kind < CAUSE_KINDS; kind++)
                         add_causes(t, v, s, kind, &has_text);
         if (!has_text)
@@ -255,8 +255,9 @@ void status_print_service(const Screen *screen, const View *v, const ServiceInfo
         print_headline(screen, name.text ? name.text : s->name, &s->verdicts,
                        cause.text ? cause.text : "");
         if (*s->description || *s->unit)
-                fprintf(screen->file, "  %s%s%s\n", s->description,
-                        *s->description && *s->unit ? ", " : "", s->unit);
+                fprintf(screen->file, "  %s%s%s%s%s%s\n", s->description,
+                        *s->description && *s->unit ? ", " : "", s->unit,
+                        *s->unit_state ? " (" : "", s->unit_state, *s->unit_state ? ")" : "");
         for (size_t i = 0; i < s->n_checks; i++)
                 add_check(&t, v, s, &s->checks[i]);
         table_print(&t, screen);

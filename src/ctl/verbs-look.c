@@ -108,15 +108,15 @@ static void why_heading(const Screen *screen, const char *name, const Verdicts *
 
 /* Causes that are no check's. */
 static void why_obstacle(const Screen *screen, const Verdicts *d, const char *defect,
-                         const char *unit, const View *v) {
+                         const ServiceInfo *s, const View *v) {
         _cleanup_strbuf_ StrBuf b = {};
 
         if (*defect)
                 strbuf_printf(&b, "its configuration was refused: %s", defect);
         else if (d->is_draining)
                 drain_describe(&b, d, v);
-        else if (str_equal(d->reason, "inactive"))
-                strbuf_printf(&b, "%s is not running", *unit ? unit : "its unit");
+        else if (s && service_is_down(s))
+                unit_describe(&b, s);
         else if (str_equal(d->reason, "unconfigured"))
                 strbuf_append(&b, "no service is configured, see vitald.services(5)");
         if (!b.text)
@@ -127,8 +127,8 @@ static void why_obstacle(const Screen *screen, const Verdicts *d, const char *de
 
 static void why_service(const Screen *screen, const ServiceInfo *s, const View *v) {
         why_heading(screen, s->name, &s->verdicts, v);
-        why_obstacle(screen, &s->verdicts, s->defect, s->unit, v);
-        for (CauseKind kind = 0; kind < CAUSE_KINDS; kind++)
+        why_obstacle(screen, &s->verdicts, s->defect, s, v);
+        for (CauseKind kind = 0; kind < CAUSE_KINDS && !service_is_down(s); kind++)
                 for (size_t i = 0; i < s->n_checks; i++)
                         if (check_is_cause(&s->checks[i], kind))
                                 why_check(screen, &s->checks[i], s, v);
@@ -138,7 +138,7 @@ static void why_host(const Screen *screen, const View *v) {
         char name[HOST_NAME_MAX_];
 
         why_heading(screen, host_name(name), &v->verdicts, v);
-        why_obstacle(screen, &v->verdicts, v->defect, "", v);
+        why_obstacle(screen, &v->verdicts, v->defect, NULL, v);
         for (size_t i = 0; i < v->n_services; i++)
                 if (!str_equal(v->services[i].verdicts.state, "ready"))
                         why_service(screen, &v->services[i], v);

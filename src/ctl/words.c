@@ -175,9 +175,29 @@ bool service_is_inactive(const ServiceInfo *s) {
         return str_equal(s->verdicts.state, "inactive");
 }
 
+bool service_is_down(const ServiceInfo *s) {
+        return str_equal(s->verdicts.reason, "inactive");
+}
+
+void unit_describe(StrBuf *b, const ServiceInfo *s) {
+        static const struct {
+                const char *state, *words;
+        } table[] = {
+                { "failed", "has failed" },
+                { "deactivating", "is stopping" },
+                { "auto-restart", "is about to be restarted" },
+        };
+        const char *words = "is not running";
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                if (str_equal(s->unit_state, table[i].state))
+                        words = table[i].words;
+        strbuf_printf(b, "%s %s", *s->unit ? s->unit : "its unit", words);
+}
+
 /* The check that is to blame, NULL if it is something else or nobody. */
 static const CheckInfo *cause_check(const ServiceInfo *s) {
-        if (*s->defect || (s->verdicts.is_draining && s->verdicts.is_alive))
+        if (*s->defect || (s->verdicts.is_draining && s->verdicts.is_alive) || service_is_down(s))
                 return NULL;
         if (s->verdicts.is_ready && s->verdicts.is_alive)
                 return service_worst_degraded(s);
@@ -201,8 +221,8 @@ void service_cause(StrBuf *b, const ServiceInfo *s, bool at_host, const View *v)
                 strbuf_printf(b, "configuration: %s", s->defect);
         else if (s->verdicts.is_draining)
                 drain_describe(b, &s->verdicts, v);
-        else if (service_is_inactive(s))
-                strbuf_printf(b, "%s is not running", *s->unit ? s->unit : "its unit");
+        else if (service_is_down(s))
+                unit_describe(b, s);
         else
                 strbuf_append(b, state_word(word, *s->verdicts.reason ? s->verdicts.reason
                                                                       : s->verdicts.state));

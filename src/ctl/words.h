@@ -55,6 +55,10 @@ const CheckInfo *service_worst_degraded(const ServiceInfo *s);
 
 bool service_is_inactive(const ServiceInfo *s);
 
+/* Not ready because of its unit: "orders.service is stopping". */
+bool service_is_down(const ServiceInfo *s);
+void unit_describe(StrBuf *b, const ServiceInfo *s);
+
 /* The cause of a service's verdict, in few words: "redis refused for 2min 14s", at host level
  * "shop/redis refused for 2min 14s"; nothing for a good one. */
 void service_cause(StrBuf *b, const ServiceInfo *s, bool at_host, const View *v);

@@ -299,6 +299,17 @@ void check_state_wait(CheckState *s, const CheckState *obstacle, Time now) {
         check_state_publish(s, now);
 }
 
+void check_state_rest(CheckState *s, const char *unit, Time now) {
+        if (unit) {
+                if (s->measured != HEALTH_SKIPPED)
+                        check_state_forget(s, HEALTH_SKIPPED);
+                s->reason = REASON_INACTIVE;
+                snprintf(s->message, sizeof(s->message), "%.200s is not running", unit);
+        } else if (s->measured == HEALTH_SKIPPED)
+                check_state_forget(s, HEALTH_PENDING);
+        check_state_publish(s, now);
+}
+
 /* The text and the time of the failure that a combined check has now. */
 static void check_state_note_failure(CheckState *s, const Result *why, Time now) {
         if (s->combined != HEALTH_UNHEALTHY)
@@ -359,12 +370,10 @@ void check_state_expire(CheckState *s, Time now) {
         check_state_publish(s, now);
 }
 
-void check_state_set_config(CheckState *s, CheckConfig *config, Time now) {
+void check_state_set_config(CheckState *s, CheckConfig *config) {
         check_config_ref(config);
         check_config_unref(s->config);
         s->config = config;
         if (!check_config_counts(config, PROBE_LIVENESS))
                 s->is_dead = false;
-        if (!check_config_is_derived(config))
-                check_state_wait(s, NULL, now);
 }

@@ -40,6 +40,21 @@ ServiceState *service_state_unref(ServiceState *s) {
         return NULL;
 }
 
+const char *unit_state_to_string(UnitState u) {
+        static const char *const words[] = {
+                [UNIT_UNFOLLOWED] = "",
+                [UNIT_ACTIVATING] = "activating",
+                [UNIT_AUTO_RESTART] = "auto-restart",
+                [UNIT_ACTIVE] = "active",
+                [UNIT_RELOADING] = "reloading",
+                [UNIT_DEACTIVATING] = "deactivating",
+                [UNIT_INACTIVE] = "inactive",
+                [UNIT_FAILED] = "failed",
+        };
+
+        return words[u];
+}
+
 bool unit_state_is_up(UnitState u) {
         static const bool is_up[] = {
                 [UNIT_UNFOLLOWED] = true, [UNIT_ACTIVATING] = true, [UNIT_AUTO_RESTART] = false,

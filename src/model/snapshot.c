@@ -146,6 +146,10 @@ bool snapshot_check_blocks(const Snapshot *s, size_t check, Probe p) {
         const CheckState *c = s->checks[check];
         bool blocks = probe_check_blocks(c, p, v->has_startup_checks, s->time);
 
+        /* It rests, and what stands in the way is the unit. */
+        if (!unit_state_is_up(v->state->unit) && !c->override.is_active)
+                return false;
+
         switch (p) {
         case PROBE_LIVENESS:
                 return v->verdict.live == LIVENESS_DEAD && blocks;

@@ -55,7 +55,7 @@ static void service_carry(State *to, size_t service, const State *from, size_t o
 }
 
 /* Brings over the state of a check that still tests the same thing. */
-static int check_carry(State *to, size_t check, const State *from, size_t old, Time now) {
+static int check_carry(State *to, size_t check, const State *from, size_t old) {
         CheckConfig *config = to->config->checks[check];
         CheckState *state = from->checks[old];
 
@@ -67,14 +67,14 @@ static int check_carry(State *to, size_t check, const State *from, size_t old, T
                 state = check_state_copy(state);
                 if (!state)
                         return -ENOMEM;
-                check_state_set_config(state, config, now);
+                check_state_set_config(state, config);
         }
         check_state_unref(to->checks[check]);
         to->checks[check] = state;
         return 0;
 }
 
-static int service_carry_checks(State *to, size_t service, const State *from, Time now) {
+static int service_carry_checks(State *to, size_t service, const State *from) {
         const ServiceConfig *config = to->config->services + service;
 
         for (size_t i = config->first_check; i < config->first_check + config->n_checks; i++) {
@@ -84,7 +84,7 @@ static int service_carry_checks(State *to, size_t service, const State *from, Ti
 
                 if (old == INDEX_NONE)
                         continue;
-                r = check_carry(to, i, from, old, now);
+                r = check_carry(to, i, from, old);
                 if (r < 0)
                         return r;
         }
@@ -105,7 +105,7 @@ static int state_carry(State *to, const State *from, Time now) {
                         continue;
                 }
                 service_carry(to, i, from, old, now);
-                r = service_carry_checks(to, i, from, now);
+                r = service_carry_checks(to, i, from);
                 if (r < 0)
                         return r;
         }
@@ -169,8 +169,11 @@ static int state_derive_all(State *s, Time now) {
         for (size_t i = 0; i < s->config->n_services; i++) {
                 int r = state_own_derived(s, i);
 
+                if (r >= 0)
+                        r = state_own_resting(s, i);
                 if (r < 0)
                         return r;
+                state_rest(s, i, now);
                 state_derive(s, i, false, now);
         }
         return 0;

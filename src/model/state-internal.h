@@ -13,7 +13,7 @@ CheckState *check_state_new(CheckConfig *config, Time now);
 CheckState *check_state_copy(const CheckState *s);
 
 /* Replaces the configuration by one of the same target. */
-void check_state_set_config(CheckState *s, CheckConfig *config, Time now);
+void check_state_set_config(CheckState *s, CheckConfig *config);
 
 /* Healthy in every respect, and no failure since. If that holds before and after a result, then the
  * result has changed nothing but numbers. */
@@ -28,6 +28,10 @@ void check_state_restart(CheckState *s, Time now);
 /* A check of After=: waits for that one, or (NULL) no longer waits. What was measured before says
  * nothing any more, and nothing ages meanwhile. */
 void check_state_wait(CheckState *s, const CheckState *obstacle, Time now);
+
+/* A check of a service whose unit is down rests: it is skipped, and nothing ages. NULL: the unit is
+ * up (again). */
+void check_state_rest(CheckState *s, const char *unit, Time now);
 
 /* A combined check: its states from those of others, and why. has_failed: some result of the
  * service was a failure just now, so that the state may take something away. */
@@ -72,6 +76,11 @@ int state_own_derived(State *s, size_t service);
 /* Draws the conclusions from the states of checks for those that hang on them; these are safe to
  * change. has_failed: see check_state_combine(). */
 void state_derive(State *s, size_t service, bool has_failed, Time now);
+
+/* Lets the checks of a service rest while its unit is down, those that hang on others aside: these
+ * follow. */
+int state_own_resting(State *s, size_t service);
+void state_rest(State *s, size_t service, Time now);
 
 /* See service_state_latch_start() and service_state_settle(). */
 void state_latch_start(State *s, size_t service, Time now);

@@ -100,9 +100,13 @@ static bool check_is_due(const State *s, size_t check, Time now) {
         return check_state_expires(s->checks[check]) <= now.boottime;
 }
 
+/* Also by what follows from checks that are due. */
 static bool service_is_due(const State *s, size_t service, Time now) {
-        return service_state_expires(s->services[service], s->config->services + service) <=
-               now.boottime;
+        const ServiceConfig *config = s->config->services + service;
+        const ServiceState *state = s->services[service];
+
+        return service_state_expires(state, config) <= now.boottime ||
+               (config->n_derived > 0 && service_state_is_unsettled(state));
 }
 
 /* Copies all that state_expire() will change, so that it cannot fail half way. */
@@ -209,6 +213,7 @@ static int state_take_forget(State *s, const Event *e, Time now) {
         if (r < 0)
                 return r;
         check_state_restart(s->checks[e->check], now);
+        state_rest(s, service, now);
         state_derive(s, service, false, now);
         state_settle(s, service, now);
         state_note_expiry(s, e->check, service);
@@ -257,6 +262,7 @@ static int state_take_unit(State *s, const Event *e, Time now) {
                 for (size_t i = 0; i < config->n_checks; i++)
                         if (!check_config_is_lasting(s->config->checks[config->first_check + i]))
                                 check_state_restart(s->checks[config->first_check + i], now);
+        state_rest(s, e->service, now);
         state_derive(s, e->service, false, now);
         state_settle(s, e->service, now);
         state_note_expiry(s, INDEX_NONE, e->service);

@@ -107,6 +107,9 @@ typedef enum UnitState {
         UNIT_FAILED,
 } UnitState;
 
+/* "active"; "" while not followed. */
+const char *unit_state_to_string(UnitState u);
+
 /* Checks and the startup clock run: the unit is up or on its way there, or not followed. */
 bool unit_state_is_up(UnitState u);
 

@@ -10,7 +10,7 @@
 /* org.vitald1.Service */
 typedef struct ServiceRow {
         BusTarget target;
-        const char *name, *description, *documentation, *unit, *invocation_id;
+        const char *name, *description, *documentation, *unit, *unit_state, *invocation_id;
         const char *state, *reason, *configuration_error, *on_liveness_failure;
         int is_alive, is_ready, is_started, counts_for_host, is_shadow;
         uint16_t ready_http_status;
@@ -35,6 +35,7 @@ static void row_fill(ServiceRow *row) {
         row->description = bus_text(config->description);
         row->documentation = bus_text(config->documentation);
         row->unit = bus_text(config->unit);
+        row->unit_state = unit_state_to_string(view->state->unit);
         row->invocation_id = view->state->invocation_id;
         row->state = verdict_summary(&view->verdict);
         row->reason = reason_to_string(view->verdict.reason);
@@ -100,6 +101,7 @@ static const sd_bus_vtable service_vtable[] = {
         SD_BUS_PROPERTY("Description", "s", NULL, ROW(description), 0),
         SD_BUS_PROPERTY("Documentation", "s", NULL, ROW(documentation), 0),
         SD_BUS_PROPERTY("Unit", "s", NULL, ROW(unit), 0),
+        SD_BUS_PROPERTY("UnitState", "s", NULL, ROW(unit_state), 0),
         SD_BUS_PROPERTY("UnitInvocationID", "s", NULL, ROW(invocation_id), 0),
         SD_BUS_PROPERTY("State", "s", NULL, ROW(state), EMITS_CHANGE),
         SD_BUS_PROPERTY("Reason", "s", NULL, ROW(reason), EMITS_CHANGE),

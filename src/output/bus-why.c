@@ -69,7 +69,8 @@ static int append_obstacle(sd_bus_message *m, const Snapshot *s, size_t service,
         if (r >= 0 && !at_host)
                 r = append_drain(m, &s->drain, "host");
         if (r >= 0 && view->verdict.reason == REASON_INACTIVE)
-                r = append_line(m, "%s: unit %s is not running", name, bus_text(config->unit));
+                r = append_line(m, "%s: unit %s is not running (%s)", name, bus_text(config->unit),
+                                unit_state_to_string(view->state->unit));
         if (r >= 0 && view->verdict.started == STARTUP_FAILED)
                 r = append_line(m, "%s: not started in time", name);
         return r;

@@ -84,6 +84,8 @@ static void append_service(StrBuf *b, const Snapshot *s, size_t service, usec_t 
                 append_drain(b, v->state->drain.is_active ? &v->state->drain : &s->drain);
         else if (worst != INDEX_NONE)
                 append_check(b, s->checks[worst], now);
+        else if (v->verdict.reason == REASON_INACTIVE)
+                strbuf_printf(b, "unit %s", unit_state_to_string(v->state->unit));
         else
                 strbuf_append(b, v->verdict.reason != REASON_NONE
                                          ? reason_to_string(v->verdict.reason)

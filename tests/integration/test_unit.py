@@ -40,6 +40,22 @@ def test_the_daemon_without_a_bus_says_so(vitald):
     assert vitald.ready().status == 503
 
 
+@pytest.mark.parametrize("on_bus", [False, True])
+def test_a_service_with_a_unit_that_nobody_can_follow(make_vitald, bus, on_bus):
+    """It is as one without, and the log says so; also where the bus has no systemd."""
+    vitald = make_vitald(bus=bus if on_bus else None)
+    vitald.service("shop", "[Service]\nUnit=shop.service\n[Check disk]\nType=disk\nMinFree=1\n")
+    vitald.start()
+    vitald.wait_status("/health/ready/shop", 200)
+    if not on_bus:
+        assert vitald.log.count("shop: without a bus shop.service cannot be followed") == 1
+    vitald.reload()
+    eventually(lambda: "Configuration reloaded" in vitald.log)
+    assert vitald.get("/health/ready/shop").status == 200
+    shown = vitald.vitalctl("status", "shop").stdout
+    assert "shop.service\n" in shown, shown
+
+
 @pytest.mark.parametrize("scope, unit", [("system", "dbus.service"), ("user", "dbus.service")])
 def test_no_bus_is_there(runner, directory, scope, unit):
     variable = {"system": "DBUS_SYSTEM_BUS_ADDRESS", "user": "DBUS_SESSION_BUS_ADDRESS"}[scope]

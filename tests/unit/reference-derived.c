@@ -55,8 +55,11 @@ bool reference_is_dead(const Reference *r, size_t check) {
         return !c->is_waiting && reference_own_is_dead(c);
 }
 
-/* Whether it must wait, now that the others are as they are. */
+/* Whether it must wait, now that the others and the unit are as they are. */
 static bool must_wait(const Reference *r, size_t check) {
+        if (!reference_is_up(r->services[config_service_of(r->config, check)].unit) &&
+            !check_config_is_lasting(r->config->checks[check]))
+                return true;
         for (size_t i = 0; i < r->config->checks[check]->n_needs; i++)
                 if (strchr("US", reference_measured(r, need_of(r, check, i))))
                         return true;

@@ -143,7 +143,7 @@ static void check_restart(RefCheck *c) {
 
 /* -- one service ------------------------------------------------------------------------------- */
 
-static bool is_up(UnitState u) {
+bool reference_is_up(UnitState u) {
         return u == UNIT_UNFOLLOWED || u == UNIT_ACTIVATING || u == UNIT_ACTIVE ||
                u == UNIT_RELOADING;
 }
@@ -189,9 +189,9 @@ static void take_unit(Reference *r, const Event *e, Time now) {
                 }
         }
         s->unit = e->unit;
-        if (is_up(s->unit) && s->clock_boottime == USEC_INFINITY)
+        if (reference_is_up(s->unit) && s->clock_boottime == USEC_INFINITY)
                 s->clock_boottime = now.boottime;
-        if (!is_up(s->unit) && s->unit != UNIT_DEACTIVATING)
+        if (!reference_is_up(s->unit) && s->unit != UNIT_DEACTIVATING)
                 s->clock_boottime = USEC_INFINITY;
 }
 
@@ -228,7 +228,7 @@ static void carry_service(Reference *r, size_t i, const Reference *old, size_t j
         s->drain = before->drain;
         if (before->config->defect)
                 return;
-        if (!is_same_unit(before->config, config) && !is_up(before->unit)) {
+        if (!is_same_unit(before->config, config) && !reference_is_up(before->unit)) {
                 for (size_t k = 0; k < config->n_checks; k++) {
                         RefCheck *c = r->checks + config->first_check + k;
 
@@ -317,7 +317,7 @@ void reference_apply(Reference *r, const Event *e, Time now) {
         for (size_t i = 0; i < r->config->n_services; i++) {
                 RefService *s = r->services + i;
 
-                if (s->config->defect || !is_up(s->unit) || !is_start_over(r, s))
+                if (s->config->defect || !reference_is_up(s->unit) || !is_start_over(r, s))
                         continue;
                 s->is_started = true;
                 s->has_failed = false;

@@ -17,7 +17,7 @@ typedef struct RefCheck {
         size_t n;
         char base; /* the state at the cut */
         bool is_base_dead, had_result, was_good;
-        bool is_waiting;       /* After= */
+        bool is_waiting;       /* After=, or for the unit */
         bool is_combined_dead; /* of a combined check */
         usec_t fresh_boottime; /* 0: no real result */
         usec_t pause_usec;     /* that came with it */
@@ -53,6 +53,8 @@ bool reference_is_dead(const Reference *r, size_t check); /* measured */
 char reference_own_measured(const RefCheck *c);
 bool reference_own_is_dead(const RefCheck *c);
 void reference_cut(RefCheck *c, char base);
+
+bool reference_is_up(UnitState u);
 
 /* Draws all conclusions for checks that hang on others. failed: the service of which a check has
  * just failed, or NULL. */

@@ -50,24 +50,29 @@ static void test_inactive(void **state _unused_) {
         v = view_of(snapshot, 0, PROBE_READINESS);
         assert_said(&v, "spring",
                     "{\"status\":\"OUT_OF_SERVICE\",\"components\":{"
-                    "\"db\":{\"status\":\"UP\",\"details\":{}},"
+                    "\"db\":{\"status\":\"UNKNOWN\",\"details\":{\"reason\":\"inactive\","
+                    "\"error\":\"Unit is not running\"}},"
                     "\"readinessState\":{\"status\":\"OUT_OF_SERVICE\",\"details\":{"
                     "\"reason\":\"inactive\",\"error\":\"Unit is not running\"}}}}");
         assert_said(&v, "aspnet",
                     "{\"status\":\"Unhealthy\",\"totalDuration\":\"00:00:00.0000000\","
-                    "\"entries\":{\"db\":{\"data\":{},\"duration\":\"00:00:00.0000000\","
-                    "\"status\":\"Healthy\",\"tags\":[\"readiness\"]},"
+                    "\"entries\":{\"db\":{\"data\":{},\"description\":\"Unit is not running\","
+                    "\"duration\":\"00:00:00.0000000\","
+                    "\"status\":\"Unhealthy\",\"tags\":[\"readiness\"]},"
                     "\"vitald (inactive)\":{\"data\":{},\"description\":\"Unit is not running\","
                     "\"duration\":\"00:00:00.0000000\",\"status\":\"Unhealthy\",\"tags\":[]}}}");
         assert_said(&v, "ietf",
                     "{\"status\":\"fail\",\"serviceId\":\"batch\","
                     "\"output\":\"Unit is not running\",\"checks\":{\"db:responseTime\":["
-                    "{\"componentType\":\"component\",\"status\":\"pass\","
-                    "\"time\":\"2023-11-14T22:13:21.000Z\"}]}}");
+                    "{\"componentType\":\"component\",\"status\":\"fail\","
+                    "\"time\":\"2023-11-14T22:13:21.000Z\","
+                    "\"output\":\"Unit is not running\"}]}}");
         assert_said(&v, "nagios",
-                    "VITALD CRITICAL - inactive, Unit is not running, 1 of 1 checks good\n");
+                    "VITALD CRITICAL - inactive, Unit is not running, db: Unit is not running, "
+                    "0 of 1 checks good\n");
         assert_said(&v, "text",
-                    "[+]db ok\n[-]inactive failed: Unit is not running\nreadyz check failed\n");
+                    "[-]db failed: Unit is not running\n"
+                    "[-]inactive failed: Unit is not running\nreadyz check failed\n");
         assert_said(&v, "azure", "{\"ApplicationHealthState\":\"Healthy\"}");
 }
 

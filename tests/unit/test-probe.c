@@ -228,7 +228,7 @@ static void test_obstacles(void **state _unused_) {
                 assert_int_equal(v.started,
                                  table[i].is_defect ? STARTUP_STARTING : STARTUP_STARTED);
                 assert_int_equal(v.live == LIVENESS_DEAD,
-                                 !table[i].is_inactive && !table[i].is_defect);
+                                 unit_state_is_up(table[i].unit) && !table[i].is_defect);
         }
 }
 

@@ -343,7 +343,8 @@ static void test_inactive(void **state _unused_) {
         assert_body(s, render_ready, 0, false,
                     "{\"status\":\"not_ready\",\"service\":\"batch\",\"reason\":\"inactive\","
                     "\"error\":\"Unit is not running\",\"checks\":{"
-                    "\"db\":{\"healthy\":true,\"latency_ms\":3.2}}}");
+                    "\"db\":{\"healthy\":false,\"reason\":\"inactive\","
+                    "\"error\":\"Unit is not running\"}}}");
 }
 
 /* A failure that does not count yet changes nothing, but there is no latency to show. */

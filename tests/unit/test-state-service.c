@@ -136,6 +136,36 @@ static void test_unit_new_start(void **state _unused_) {
         assert_int_equal(s->checks[0]->n_runs, 5);
 }
 
+/* Nothing is measured of a unit that is down, and nothing ages. */
+static void test_unit_down_rests(void **state _unused_) {
+        static const UnitState down[] = { UNIT_DEACTIVATING, UNIT_INACTIVE, UNIT_FAILED,
+                                          UNIT_AUTO_RESTART };
+
+        for (size_t i = 0; i < ELEMENTSOF(down); i++) {
+                _cleanup_(state_freep) State *s = make_unit_service();
+
+                fixture_apply_result(s, 0, OUTCOME_FAIL, fixture_time(SEC));
+                fixture_apply_unit(s, 0, down[i], "aa", fixture_time(2 * SEC));
+                for (size_t j = 0; j < 2; j++) {
+                        assert_int_equal(s->checks[j]->state, HEALTH_SKIPPED);
+                        assert_int_equal(s->checks[j]->reason, REASON_INACTIVE);
+                        assert_string_equal(s->checks[j]->message, "orders.service is not running");
+                        assert_int_equal(check_state_expires(s->checks[j]), USEC_INFINITY);
+                }
+                /* What was under way when it went. */
+                fixture_apply_result(s, 0, OUTCOME_FAIL, fixture_time(3 * SEC));
+                assert_int_equal(s->checks[0]->state, HEALTH_SKIPPED);
+                assert_int_equal(s->checks[0]->failures_in_row, 0);
+                fixture_apply_unit(s, 0, UNIT_ACTIVE, "", fixture_time(9000 * SEC));
+                for (size_t j = 0; j < 2; j++) {
+                        assert_int_equal(s->checks[j]->state, HEALTH_PENDING);
+                        assert_int_equal(s->checks[j]->reason, REASON_NONE);
+                }
+                fixture_apply_result(s, 0, OUTCOME_PASS, fixture_time(9001 * SEC));
+                assert_int_equal(s->checks[0]->state, HEALTH_HEALTHY);
+        }
+}
+
 static void test_unit_startup_clock(void **state _unused_) {
         static const struct {
                 UnitState unit;
@@ -227,6 +257,7 @@ int main(void) {
                 cmocka_unit_test(test_startup_without_startup_checks),
                 cmocka_unit_test(test_unit_first_sight),
                 cmocka_unit_test(test_unit_new_start),
+                cmocka_unit_test(test_unit_down_rests),
                 cmocka_unit_test(test_unit_startup_clock),
                 cmocka_unit_test(test_unit_down_does_not_start),
                 cmocka_unit_test(test_drain),
