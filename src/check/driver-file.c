@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <regex.h>
 #include <stdio.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -63,7 +62,7 @@ static void file_watch(FileCall *call) {
         call->file_wd = inotify_add_watch(call->inotify, call->path, WATCH_MASK);
 }
 
-static int file_read_start(const char *path, size_t size, char *buf) {
+static int file_read_start(const char *path, char buf[static FILE_CONTENT_MAX], size_t *ret_n) {
         _cleanup_fd_ int fd = -1;
         size_t used = 0;
         struct stat st;
@@ -73,8 +72,8 @@ static int file_read_start(const char *path, size_t size, char *buf) {
                 return -errno;
         if (!S_ISREG(st.st_mode))
                 return -EINVAL;
-        while (used < size - 1) {
-                ssize_t n = read(fd, buf + used, size - 1 - used);
+        while (used < FILE_CONTENT_MAX) {
+                ssize_t n = read(fd, buf + used, FILE_CONTENT_MAX - used);
 
                 if (n < 0)
                         return -errno;
@@ -82,29 +81,30 @@ static int file_read_start(const char *path, size_t size, char *buf) {
                         break;
                 used += (size_t) n;
         }
-        /* Lines of text are what is looked at: a NUL byte is no end of it. */
-        for (size_t i = 0; i < used; i++)
-                if (buf[i] == 0)
-                        buf[i] = ' ';
-        buf[used] = 0;
+        *ret_n = used;
         return 0;
 }
 
-static int file_match(const char *path, const char *pattern, bool *ret) {
-        _cleanup_free_ char *content = malloc(FILE_CONTENT_MAX + 1);
-        regex_t regex;
+/* In a thread of its own, which may outlive the settings: so it has an expression of its own, too.
+ */
+static int file_match(const char *path, const char *expression, bool *ret) {
+        _cleanup_free_ char *content = malloc(FILE_CONTENT_MAX);
+        char why[OPTION_WHY_MAX];
+        Pattern pattern = {};
+        size_t n = 0;
         int r;
 
         if (!content)
                 return -ENOMEM;
-        r = file_read_start(path, FILE_CONTENT_MAX + 1, content);
+        r = file_read_start(path, content, &n);
+        if (r >= 0)
+                r = pattern_compile(expression, &pattern, why);
         if (r < 0)
                 return r;
-        if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB | REG_NEWLINE) != 0)
-                return -EINVAL;
-        *ret = regexec(&regex, content, 0, NULL, 0) == 0;
-        regfree(&regex);
-        return 0;
+        r = pattern_search(&pattern, content, n);
+        pattern_done(&pattern);
+        *ret = r > 0;
+        return MIN(r, 0);
 }
 
 static void file_call(void *data) {
@@ -135,7 +135,7 @@ static char *call_put(char **place, const char *s, size_t n) {
 }
 
 static FileCall *file_call_new(const FileSettings *s, int inotify) {
-        size_t n_path = strlen(s->path), n_pattern = s->pattern ? strlen(s->pattern) : 0;
+        size_t n_path = strlen(s->path), n_pattern = s->content.text ? strlen(s->content.text) : 0;
         const char *slash = strrchr(s->path, '/');
         FileCall *call;
         char *place;
@@ -148,8 +148,8 @@ static FileCall *file_call_new(const FileSettings *s, int inotify) {
         place = call->path;
         call_put(&place, s->path, n_path);
         call->parent = call_put(&place, s->path, MAX((size_t) (slash - s->path), (size_t) 1));
-        if (s->pattern)
-                call->pattern = call_put(&place, s->pattern, n_pattern);
+        if (s->content.text)
+                call->pattern = call_put(&place, s->content.text, n_pattern);
         return call;
 }
 
@@ -318,25 +318,6 @@ static void file_close(Check *check) {
         i->job = job_free(i->job);
 }
 
-static int file_validate(void *settings, const char **ret_key, char why[static OPTION_WHY_MAX]) {
-        const FileSettings *s = settings;
-        char text[OPTION_WHY_MAX / 2];
-        regex_t regex;
-        int error;
-
-        if (!s->pattern)
-                return 0;
-        error = regcomp(&regex, s->pattern, REG_EXTENDED | REG_NOSUB);
-        if (error == 0) {
-                regfree(&regex);
-                return 0;
-        }
-        regerror(error, NULL, text, sizeof(text));
-        *ret_key = "Content";
-        snprintf(why, OPTION_WHY_MAX, "this is no regular expression: %s", text);
-        return -EINVAL;
-}
-
 static void file_describe(const void *settings, CheckTarget *ret) {
         const FileSettings *s = settings;
 
@@ -351,7 +332,7 @@ static const Option file_options[] = {
           .max = USEC_INFINITY, .min = USEC_PER_SEC },
         { "MinSize", &option_size, offsetof(FileSettings, min_size_bytes) },
         { "MaxSize", &option_size, offsetof(FileSettings, max_size_bytes) },
-        { "Content", &option_string, offsetof(FileSettings, pattern) },
+        { "Content", &option_pattern, offsetof(FileSettings, content) },
 };
 
 const CheckDriver file_driver = {
@@ -360,7 +341,6 @@ const CheckDriver file_driver = {
                 .timeout_usec = 2 * USEC_PER_SEC,
                 .schema = SCHEMA(file_options),
                 .settings_size = sizeof(FileSettings),
-                .validate = file_validate,
                 .describe = file_describe,
         },
         .shared_size = sizeof(FileShared),

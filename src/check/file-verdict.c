@@ -16,7 +16,11 @@ static void file_judge_error(Result *ret, const FileSettings *s, int error) {
                 result_fail(ret, REASON_MISSING, "%s is not there", s->path);
         else if (error == EINVAL)
                 result_fail(ret, REASON_MISMATCH, "%s is no regular file", s->path);
-        else
+        else if (error == E2BIG) {
+                result_fail(ret, REASON_MISMATCH,
+                            "To search %s for what Content= says takes too many steps", s->path);
+                result_set_detail(ret, "content");
+        } else
                 result_errno(ret, error, "%s", s->path);
         if (error != EACCES && error != EPERM)
                 return;
@@ -44,7 +48,7 @@ static void file_judge_facts(Result *ret, const FileSettings *s, const FileFacts
                 result_fail(ret, REASON_THRESHOLD, "%s has %s, more than MaxSize= (%s)", s->path,
                             size, bytes_format(wanted, s->max_size_bytes));
                 result_set_detail(ret, "size");
-        } else if (s->pattern && !f->is_matching) {
+        } else if (s->content.text && !f->is_matching) {
                 result_fail(ret, REASON_MISMATCH, "%s does not hold what Content= says", s->path);
                 result_set_detail(ret, "content");
         } else

@@ -3,6 +3,7 @@
 
 /* What was seen of a file, and what that means. Pure. For driver-file.c. */
 
+#include "check/pattern.h"
 #include "model/result.h"
 
 #define FILE_CONTENT_MAX ((size_t) 64 * 1024) /* bytes that are searched */
@@ -13,7 +14,7 @@ typedef struct FileSettings {
         usec_t max_age_usec; /* 0: any */
         uint64_t min_size_bytes;
         uint64_t max_size_bytes; /* 0: any */
-        char *pattern;           /* owned; NULL: any content */
+        Pattern content;         /* its text is NULL: any */
 } FileSettings;
 
 typedef struct FileFacts {

@@ -78,6 +78,11 @@ def test_content(run, pattern, is_matching):
         assert_result(result, "fail", "mismatch/content", "Content=")
 
 
+def test_content_that_takes_for_ever(run, path):
+    path.write_bytes(b"a" * 60000 + b"!x")
+    assert_result(run("Content=(a+)+$x?"), "fail", "mismatch/content", "too many steps")
+
+
 def test_content_that_is_no_text(run, path):
     path.write_bytes(b"\xff\0\n" * 1000 + b"\0ok\n")
     assert_result(run("Content=ok"), "pass", "")
