@@ -138,9 +138,16 @@ void perfdata_parse(const char *bytes, size_t n, Result *result) {
         }
 }
 
-/* Nothing that a number could go on with. */
+static bool has_control(const char *p, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if ((unsigned char) p[i] < ' ' || p[i] == 0x7f)
+                        return true;
+        return false;
+}
+
+/* Nothing that a number could go on with, nor the next value. */
 static bool is_unit(const char *s) {
-        return strcspn(s, "0123456789+-.,") == strlen(s);
+        return strcspn(s, "0123456789+-., ") == strlen(s);
 }
 
 int perfdata_parse_strict(const char *bytes, size_t n, Result *result) {
@@ -155,6 +162,8 @@ int perfdata_parse_strict(const char *bytes, size_t n, Result *result) {
                 }
                 while (p + length < end && !is_blank(p[length]))
                         length++;
+                if (has_control(p, length))
+                        return -EINVAL;
                 perfdata_parse(p, length, result);
                 if (result->n_values != n_before + 1 || !is_unit(result->values[n_before].unit))
                         return -EINVAL;

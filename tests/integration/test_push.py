@@ -181,6 +181,7 @@ def test_a_stall_is_nobody_s_silence(make):
 
 # -- ways in ---------------------------------------------------------------------------------------
 
+@pytest.mark.valgrind
 def test_systemd_notify(make):
     daemon = make(("job", ""))
     done = systemd_notify(daemon, "CHECK=batch/job", "STATE=pass", "STATUS=went through",
@@ -211,6 +212,7 @@ def test_python(make):
     wait_state(daemon, "degraded")
 
 
+@pytest.mark.valgrind
 def test_vitalctl(make):
     daemon = make(("job", ""))
     assert ctl(daemon, "report", "batch/job", "pass", code=YES) == ""
@@ -239,6 +241,7 @@ def test_busctl(make, bus):
     assert daemon.show("batch/job")["Values"][0]["Value"] == 9
 
 
+@pytest.mark.valgrind
 def test_shared_by_services(vitald):
     vitald.write("checks/feed.conf", "[Check]\nType=push\n")
     for name in "a", "b":

@@ -103,6 +103,7 @@ def test_fault_35_what_is_shown_is_fit_to_show(daemon):
 
 # -- descriptors -----------------------------------------------------------------------------------
 
+@pytest.mark.valgrind
 def test_descriptors_are_not_taken_in(daemon):
     fds = daemon.open_fds()
     ours, theirs = os.pipe()

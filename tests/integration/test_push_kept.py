@@ -111,6 +111,7 @@ def test_a_restart_changes_nothing(daemon, end):
         assert check["LastRunTimestamp"] <= before * 1e6 + 1e6
 
 
+@pytest.mark.valgrind
 def test_a_reload_of_other_settings_changes_nothing(daemon):
     report(daemon, "batch/job", "pass")
     report(daemon, "batch/lasting", "pass")
