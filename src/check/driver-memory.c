@@ -8,7 +8,7 @@
 
 #include "base/fd.h"
 #include "base/text.h"
-#include "check/cgroup.h"
+#include "io/cgroup.h"
 #include "check/driver.h"
 
 #define MEMINFO_PATH "/proc/meminfo"

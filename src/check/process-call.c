@@ -11,7 +11,7 @@
 #include "base/fd.h"
 #include "base/parse.h"
 #include "base/text.h"
-#include "check/cgroup.h"
+#include "io/cgroup.h"
 
 #define PID_FILE_MAX     256 /* bytes */
 #define STAT_MAX         4096

@@ -9,7 +9,7 @@
 #include "base/fd.h"
 #include "base/parse.h"
 #include "base/text.h"
-#include "check/cgroup.h"
+#include "io/cgroup.h"
 
 #define STATUS_MAX 65536 /* bytes */
 

@@ -6,6 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "io/cgroup.h"
+#include "output/bus-polkit.h"
+
 typedef struct BusCaller {
         char *sender; /* owned; a unique name, which a bus never gives out twice */
         Sender who;
@@ -164,23 +167,29 @@ int bus_identify(BusLink *l, sd_bus_message *m, Sender *ret, sd_bus_error *error
         return 1;
 }
 
-int bus_authorize(BusLink *l, sd_bus_message *m, const char *action, char who[static WHO_MAX],
-                  sd_bus_error *error) {
+int bus_authorize(BusLink *l, sd_bus_message *m, const char *action, const char *unit,
+                  char who[static WHO_MAX], sd_bus_error *error) {
+        bool is_on_system_bus = !l->is_peer && l->bus->mode == BUS_MODE_SYSTEM;
         Sender sender = {};
         int r;
 
         r = bus_identify(l, m, &sender, error);
         if (r <= 0)
                 return r;
-        if (!sender.is_privileged)
-                return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
-                                         "Only root may do this (%s), not uid %u", action,
-                                         sender.uid);
         if (sender.uid == 0)
                 snprintf(who, WHO_MAX, "root");
         else
                 snprintf(who, WHO_MAX, "uid %u", sender.uid);
-        return 1;
+        if (sender.is_privileged)
+                return 1;
+        if (unit && sender.pid > 0 && cgroup_has_process(unit, sender.pid)) {
+                snprintf(who, WHO_MAX, "%s", unit);
+                return 1;
+        }
+        if (is_on_system_bus)
+                return bus_polkit_check(l, m, action, error);
+        return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
+                                 "Only root may do this (%s), not uid %u", action, sender.uid);
 }
 
 void bus_authorize_done(BusLink *l) {
@@ -190,4 +199,5 @@ void bus_authorize_done(BusLink *l) {
                 free(l->callers[i].sender);
         free(l->callers);
         l->callers = NULL;
+        bus_polkit_done(l);
 }

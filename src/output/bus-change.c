@@ -21,6 +21,11 @@ static int check_timeout(uint64_t timeout_usec, sd_bus_error *error) {
         return 0;
 }
 
+/* A service may withdraw itself: ExecStop=vitalctl drain. */
+static const char *target_unit(const BusTarget *t) {
+        return t->index == INDEX_NONE ? NULL : t->snapshot->config->services[t->index].unit;
+}
+
 int bus_method_drain(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const BusTarget *t = userdata;
         const Control *control = t->link->bus->context.control;
@@ -29,7 +34,7 @@ int bus_method_drain(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const char *reason;
         int r;
 
-        r = bus_authorize(t->link, m, BUS_NAME ".drain", who, error);
+        r = bus_authorize(t->link, m, BUS_NAME ".drain", target_unit(t), who, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         r = sd_bus_message_read(m, "ts", &timeout_usec, &reason);
@@ -49,7 +54,7 @@ int bus_method_undrain(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         char who[WHO_MAX];
         int r;
 
-        r = bus_authorize(t->link, m, BUS_NAME ".drain", who, error);
+        r = bus_authorize(t->link, m, BUS_NAME ".drain", target_unit(t), who, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         return reply(m, control->drain(control->daemon, t->index, 0, "", who), error);
@@ -84,7 +89,7 @@ int bus_method_override(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         Health state;
         int r;
 
-        r = bus_authorize(t->link, m, BUS_NAME ".override", who, error);
+        r = bus_authorize(t->link, m, BUS_NAME ".override", NULL, who, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         r = sd_bus_message_read(m, "sts", &word, &timeout_usec, &reason);
@@ -108,7 +113,7 @@ int bus_method_clear_override(sd_bus_message *m, void *userdata, sd_bus_error *e
         char who[WHO_MAX];
         int r;
 
-        r = bus_authorize(t->link, m, BUS_NAME ".override", who, error);
+        r = bus_authorize(t->link, m, BUS_NAME ".override", NULL, who, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         r = control->override(control->daemon, t->index, HEALTH_PENDING, 0, "", who);

@@ -212,7 +212,7 @@ static int method_run(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         char who[WHO_MAX];
         int r;
 
-        r = bus_authorize(row->target.link, m, BUS_NAME ".run", who, error);
+        r = bus_authorize(row->target.link, m, BUS_NAME ".run", NULL, who, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         r = bus_call_new(b, m, check, error, &call);

@@ -98,6 +98,7 @@ int bus_link_new(Bus *b, sd_bus *connection, BusLink **ret) {
         l->connection = sd_bus_ref(connection);
         l->used_usec = clock_usec(CLOCK_MONOTONIC);
         list_init(&l->queries);
+        list_init(&l->polkit);
         list_append(&b->links, &l->links);
         if ((r = sd_bus_add_filter(connection, NULL, on_message, l)) < 0 ||
             (r = sd_bus_add_object_manager(connection, NULL, BUS_PATH_MANAGER)) < 0 ||

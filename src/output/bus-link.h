@@ -66,6 +66,11 @@ struct BusLink {
         unsigned n_queries;
         struct BusCaller *callers; /* owned */
         size_t next_caller;
+
+        /* Of bus-polkit.c: what polkit was asked. */
+        List polkit;
+        unsigned n_polkit;
+        uint64_t polkit_serial;
 };
 
 /* Puts all objects on the connection, of which it takes a reference. */

@@ -19,7 +19,7 @@ static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 
         if (sd_bus_message_is_method_call(m, "org.freedesktop.DBus.Properties", "Set") <= 0)
                 return 0;
-        r = bus_authorize(l, m, BUS_NAME ".set-log-level", who, error);
+        r = bus_authorize(l, m, BUS_NAME ".set-log-level", NULL, who, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         return 0;

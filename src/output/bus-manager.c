@@ -200,7 +200,7 @@ static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
         char who[WHO_MAX];
         int r;
 
-        r = bus_authorize(row->target.link, m, BUS_NAME ".reload", who, error);
+        r = bus_authorize(row->target.link, m, BUS_NAME ".reload", NULL, who, error);
         if (r <= 0)
                 return r < 0 ? r : 1;
         r = bus_call_new(row->target.link->bus, m, NULL, error, &call);

@@ -134,12 +134,71 @@ def test_log_level(running):
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda c: f"{c[1].rpartition('.')[2]}.{c[2]}")
 def test_fault_60_nobody_changes_nothing(running, change):
-    done = running.busctl("call", "org.vitald1", *change, user="nobody", check=False)
-    assert done.returncode == 1 and "Access denied" in done.stderr
     # Nor does the daemon's own user, whom a check might be made to act as.
-    done = running.busctl("call", "org.vitald1", *change, user="vitald", check=False)
-    assert done.returncode == 1 and "Access denied" in done.stderr
+    for user in ("nobody", "vitald"):
+        done = running.busctl("call", "org.vitald1", *change, user=user, check=False)
+        assert done.returncode == 1 and "polkit wants a password for this" in done.stderr
     assert running.get("/health/ready").status == 200
+
+
+def drain(host, user, reason="x"):
+    return host.busctl("call", "org.vitald1", SERVICE, "org.vitald1.Service", "Drain", "ts",
+                       FOR_EVER, reason, user=user, check=False)
+
+
+def is_draining(host):
+    return host.busctl("get-property", "org.vitald1", SERVICE, "org.vitald1.Service",
+                       "Draining", "DrainedBy").stdout.split("\n")[:2]
+
+
+def test_a_rule_of_polkit_lets_somebody_do_one_thing(running):
+    rule = ("polkit.addRule(function(action, subject) { if (action.id == 'org.vitald1.drain' && "
+            "subject.user == 'nobody') return polkit.Result.YES; });\n")
+    running.write("/etc/polkit-1/rules.d/10-vitald.rules", rule)
+    try:
+        eventually(lambda: drain(running, "nobody").returncode == 0)
+        uid = running.run(["id", "-u", "nobody"]).stdout.strip()
+        assert is_draining(running) == ["b true", f's "uid {uid}"']
+        assert drain(running, "vitald").returncode != 0
+        done = running.busctl("call", "org.vitald1", MANAGER, "org.vitald1.Manager", "Reload",
+                              user="nobody", check=False)
+        assert done.returncode == 1 and "org.vitald1.reload" in done.stderr
+    finally:
+        running.run(["rm", "/etc/polkit-1/rules.d/10-vitald.rules"])
+        running.run(["vitalctl", "undrain", "orders"])
+    eventually(lambda: drain(running, "nobody").returncode != 0)
+    running.run(["vitalctl", "undrain", "orders"])
+
+
+def test_fault_60_without_polkit_only_root_may(running):
+    running.systemctl("mask", "--runtime", "--now", "polkit.service")
+    try:
+        done = drain(running, "nobody")
+        assert done.returncode == 1 and "Access denied" in done.stderr
+        assert drain(running, None).returncode == 0
+    finally:
+        running.systemctl("unmask", "--runtime", "polkit.service")
+        running.run(["vitalctl", "undrain", "orders"])
+
+
+def test_a_service_may_drain_itself(running):
+    """As its own user, from its own unit, and nothing but itself."""
+    running.write("/etc/systemd/system/intake.service",
+                  "[Service]\nUser=nobody\nExecStart=sleep infinity\n"
+                  "ExecStop=vitalctl drain intake --reason=stopping\n"
+                  "ExecStop=-vitalctl drain orders\n")
+    running.write("/etc/vitald/services/intake.conf",
+                  "[Service]\nUnit=intake.service\nHost=no\n[Check disk]\nType=disk\nMinFree=1K\n")
+    running.systemctl("daemon-reload")
+    running.systemctl("start", "intake.service")
+    running.run(["vitalctl", "reload"])
+    running.systemctl("stop", "intake.service")
+    shown = running.busctl("get-property", "org.vitald1", f"{MANAGER}/service/intake",
+                           "org.vitald1.Service", "Draining", "DrainedBy", "DrainReason").stdout
+    assert shown.split("\n")[:3] == ["b true", 's "intake.service"', 's "stopping"']
+    assert is_draining(running)[0] == "b false"
+    running.run(["rm", "/etc/vitald/services/intake.conf"])
+    running.run(["vitalctl", "reload"])
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda c: f"{c[1].rpartition('.')[2]}.{c[2]}")

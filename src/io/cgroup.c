@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "check/cgroup.h"
+#include "io/cgroup.h"
 
 #include <dirent.h>
 #include <errno.h>
