@@ -8,8 +8,8 @@
 
 #include "base/fd.h"
 #include "base/text.h"
-#include "io/cgroup.h"
 #include "check/driver.h"
+#include "io/cgroup.h"
 
 #define MEMINFO_PATH "/proc/meminfo"
 #define MEMINFO_MAX  65536 /* bytes */

@@ -39,7 +39,8 @@ class Polkit:
 
 
 XML = """<node><interface name="org.freedesktop.PolicyKit1.Authority">
-<method name="CheckAuthorization"><arg type="(sa{sv})" direction="in"/><arg type="s" direction="in"/>
+<method name="CheckAuthorization">
+<arg type="(sa{sv})" direction="in"/><arg type="s" direction="in"/>
 <arg type="a{ss}" direction="in"/><arg type="u" direction="in"/><arg type="s" direction="in"/>
 <arg type="(bba{ss})" direction="out"/></method>
 <method name="CancelCheckAuthorization"><arg type="s" direction="in"/></method>
