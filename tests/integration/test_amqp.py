@@ -11,7 +11,7 @@ from lib.dns import NOERROR, NXDOMAIN, DnsServer
 from lib.peers import (Proxy, TcpServer, close_at_once, hold, refused_address, reset_at_once,
                        send_then_close, send_then_hold)
 from lib.process import SLOWNESS, eventually
-from lib.runner import CheckRunner, assert_result
+from lib.runner import assert_result
 
 JOBS = "Source=/amq/queue/jobs"
 
@@ -119,64 +119,7 @@ def test_the_library_is_silent(runner, rabbitmq):
     assert runner.log == ""
 
 
-# -- hanging and dying -----------------------------------------------------------------------------
-
-def test_hangs_and_comes_back(runner, rabbitmq):
-    runner.credential("amqp", "s3cret")
-    runner.start(amqp(rabbitmq, interval="400ms", timeout="300ms"))
-    runner.next_that(outcome="pass")
-    rabbitmq.freeze()
-    assert_result(runner.next_that(outcome="fail"), "fail", "timeout")
-    rabbitmq.thaw()
-    runner.next_that(outcome="pass")
-
-
-def test_heartbeats_keep_the_connection(runner, check, rabbitmq):
-    check(rabbitmq, "Heartbeat=1s")
-    before = rabbitmq.connections()
-    time.sleep(3)
-    assert runner.is_quiet()
-    assert rabbitmq.connections() == before
-    assert_result(runner.run("it"), "pass", "")
-
-
-def test_missing_heartbeats_are_noticed(runner, check, rabbitmq):
-    """A broker that has gone without a word, with the next run an hour away."""
-    check(rabbitmq, "Heartbeat=1s", timeout="1s")
-    rabbitmq.freeze()
-    try:
-        assert_result(runner.next(within=6), "fail", "timeout", "logging in")
-    finally:
-        rabbitmq.thaw()
-    assert_result(runner.run("it"), "pass", "")
-
-
-@pytest.mark.timing
-def test_fault_16_death_is_seen_at_once(directory, rabbitmq):
-    with CheckRunner(directory, amqp(rabbitmq, interval="60s"), {"amqp": "s3cret"}) as runner:
-        assert runner.next()["outcome"] == "pass"
-        killed = time.monotonic()
-        rabbitmq.kill9()
-        result = runner.next()
-        assert result["outcome"] == "fail", result
-        assert result["reason"] in ("refused", "reset", "truncated"), result
-        assert result["time"] - killed < 0.2
-        rabbitmq.start()
-        assert runner.run("it")["pass"] == 1
-
-
-def test_shutdown(runner, check, rabbitmq):
-    check(rabbitmq)
-    rabbitmq.eval("rabbit:stop().")
-    try:
-        result = runner.next(within=20)
-        assert result["outcome"] == "fail", result
-        assert result["reason"] in ("refused", "reset", "truncated", "closed/forced",
-                                    "timeout"), result
-    finally:
-        rabbitmq.eval("rabbit:start().")
-    assert_result(runner.run("it"), "pass", "")
-
+# -- the way to it ---------------------------------------------------------------------------------
 
 def test_queue_that_is_deleted(runner, check, rabbitmq):
     """Nothing is held on it, and the next run says so; another queue of the name is taken."""

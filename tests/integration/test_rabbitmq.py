@@ -12,7 +12,7 @@ from lib.dns import NOERROR, NXDOMAIN, DnsServer
 from lib.peers import (Proxy, TcpServer, close_at_once, hold, refused_address, reset_at_once,
                        send_then_close, send_then_hold)
 from lib.process import SLOWNESS, eventually
-from lib.runner import CheckRunner, assert_result
+from lib.runner import assert_result
 
 
 def rmq(server, *lines, user="health", **options):
@@ -173,66 +173,7 @@ def test_a_thousand_runs_leave_nothing(runner, check, rabbitmq, lines, address, 
     assert memory - before[1] <= runner.memory_limit_kib / 2, (before, memory)
 
 
-# -- hanging and dying -----------------------------------------------------------------------------
-
-def test_hangs_and_comes_back(runner, rabbitmq):
-    runner.credential("rabbitmq", "s3cret")
-    runner.start(rmq(rabbitmq, interval="400ms", timeout="300ms"))
-    runner.next_that(outcome="pass")
-    rabbitmq.freeze()
-    assert_result(runner.next_that(outcome="fail"), "fail", "timeout")
-    rabbitmq.thaw()
-    runner.next_that(outcome="pass")
-
-
-def test_heartbeats_keep_the_connection(runner, check, rabbitmq):
-    """The broker closes connections that are silent for two of them."""
-    check(rabbitmq, "Heartbeat=1s")
-    before = rabbitmq.accepted()
-    time.sleep(4)
-    assert runner.is_quiet()
-    assert_result(runner.run("it"), "pass", "")
-    assert rabbitmq.accepted() == before
-
-
-def test_missing_heartbeats_are_noticed(runner, check, rabbitmq):
-    """A broker that has gone without a word, with the next run an hour away."""
-    check(rabbitmq, "Heartbeat=1s", timeout="500ms")
-    rabbitmq.freeze()
-    try:
-        assert_result(runner.next(within=6), "fail", "timeout", "waiting for the greeting")
-    finally:
-        rabbitmq.thaw()
-    assert_result(runner.run("it"), "pass", "")
-
-
-@pytest.mark.timing
-def test_fault_16_death_is_seen_at_once(directory, rabbitmq):
-    with CheckRunner(directory, rmq(rabbitmq, interval="60s"), {"rabbitmq": "s3cret"}) as runner:
-        assert runner.next()["outcome"] == "pass"
-        killed = time.monotonic()
-        rabbitmq.kill9()
-        result = runner.next()
-        assert result["outcome"] == "fail", result
-        assert result["reason"] in ("refused", "reset", "truncated"), result
-        assert result["time"] - killed < 0.2
-        rabbitmq.start()
-        assert runner.run("it")["pass"] == 1
-
-
-def test_shutdown(runner, check, rabbitmq):
-    """The broker says that it goes, and then refuses."""
-    check(rabbitmq)
-    rabbitmq.eval("rabbit:stop().")
-    try:
-        result = runner.next(within=20)
-        assert result["outcome"] == "fail", result
-        assert result["reason"] in ("refused", "reset", "truncated", "closed/forced",
-                                    "timeout"), result
-    finally:
-        rabbitmq.eval("rabbit:start().")
-    assert_result(runner.run("it"), "pass", "")
-
+# -- the way to it ---------------------------------------------------------------------------------
 
 def test_closed_by_the_operator(runner, check, rabbitmq):
     """A connection that is closed is tried once more before anything is said."""

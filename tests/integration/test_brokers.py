@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Type=rabbitmq and Type=amqp with TLS=yes against RabbitMQ, and against peers that spoil it."""
+"""What Type=rabbitmq and Type=amqp have in common: hanging and dying brokers, and TLS."""
+
+import time
 
 import pytest
 
@@ -10,6 +12,95 @@ from lib.runner import assert_result
 LOGIN = ["Username=health", "PasswordCredential=mq"]
 KINDS = {"rabbitmq": ["Queue=jobs"], "amqp": ["Source=/amq/queue/jobs"]}
 
+
+def both(server, *lines, **options):
+    """A check of each type, by its name."""
+    return "".join(section(kind, f"Address={server.address}", *own, *LOGIN, *lines, name=kind,
+                           **options) for kind, own in KINDS.items())
+
+
+def of_each(runner, within=10, **fields):
+    """The next result of each type that looks so."""
+    found = {}
+    while set(found) != set(KINDS):
+        result = runner.next_that(within, **fields)
+        found.setdefault(result["check"], result)
+    return found.values()
+
+
+@pytest.fixture
+def started(runner, rabbitmq):
+    def start(*lines, **options):
+        runner.credential("mq", "s3cret")
+        runner.start(both(rabbitmq, *lines, **options))
+        of_each(runner, outcome="pass")
+    return start
+
+
+GONE = ("refused", "reset", "truncated", "closed/forced")
+
+
+# -- hanging and dying -----------------------------------------------------------------------------
+
+def test_hangs_and_comes_back(runner, rabbitmq, started):
+    started(interval="400ms", timeout="300ms")
+    rabbitmq.freeze()
+    for result in of_each(runner, outcome="fail"):
+        assert_result(result, "fail", "timeout")
+    rabbitmq.thaw()
+    of_each(runner, outcome="pass")
+
+
+def test_heartbeats_keep_the_connection(runner, rabbitmq, started):
+    """Both sides give up one that is silent for two of them."""
+    started("Heartbeat=1s")
+    before = rabbitmq.connections()
+    time.sleep(4)
+    assert runner.is_quiet()
+    assert rabbitmq.connections() == before
+    for kind in KINDS:
+        assert_result(runner.run(kind), "pass", "")
+
+
+def test_missing_heartbeats_are_noticed(runner, rabbitmq, started):
+    """A broker that has gone without a word, with the next run an hour away."""
+    started("Heartbeat=1s", timeout="500ms")
+    rabbitmq.freeze()
+    try:
+        for result in of_each(runner, outcome="fail"):
+            assert_result(result, "fail", "timeout")
+    finally:
+        rabbitmq.thaw()
+    for kind in KINDS:
+        assert_result(runner.run(kind), "pass", "")
+
+
+@pytest.mark.timing
+def test_fault_16_death_is_seen_at_once(runner, rabbitmq, started):
+    started(interval="60s")
+    killed = time.monotonic()
+    rabbitmq.kill9()
+    for result in of_each(runner):
+        assert result["outcome"] == "fail" and result["reason"] in GONE, result
+        assert result["time"] - killed < 0.2
+    rabbitmq.start()
+    for kind in KINDS:
+        assert runner.run(kind)["pass"] == 1
+
+
+def test_shutdown(runner, rabbitmq, started):
+    started(timeout="5s")
+    rabbitmq.eval("rabbit:stop().")
+    try:
+        for result in of_each(runner, within=20):
+            assert result["outcome"] == "fail" and result["reason"] in (*GONE, "timeout"), result
+    finally:
+        rabbitmq.eval("rabbit:start().")
+    for kind in KINDS:
+        assert_result(runner.run(kind), "pass", "")
+
+
+# -- TLS -------------------------------------------------------------------------------------------
 
 @pytest.fixture(params=KINDS)
 def kind(request):
