@@ -20,6 +20,7 @@
 #include "output/notify.h"
 #include "output/publisher.h"
 #include "output/watchdog.h"
+#include "version-files.h"
 
 typedef struct Daemon {
         const DaemonOptions *options; /* borrowed */
@@ -37,6 +38,7 @@ typedef struct Daemon {
         Agent *agent;                 /* owned */
         History *history;             /* owned */
         Bus *bus;                     /* owned */
+        VersionFiles *versions;       /* owned */
         char **listening;             /* owned: texts of the HTTP listeners */
         LoopLag lag;
         BusContext bus_context;

@@ -19,6 +19,8 @@ void daemon_configure_outputs(Daemon *d, const Config *c) {
         limits.header_usec = c->http.header_timeout_usec;
         limits.idle_usec = c->http.idle_timeout_usec;
         http_server_set_limits(d->http, &limits);
+        if (version_files_configure(d->versions, c) < 0)
+                log_warning("VersionFile=: out of memory");
         if (c->http.token_defect)
                 log_warning("TokenCredential=: %s; no token is accepted", c->http.token_defect);
 }

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "check/driver.h"
 #include "daemon-internal.h"
 #include "model/grade.h"
 
@@ -307,6 +308,15 @@ static int daemon_start_listening(Daemon *d) {
         return 0;
 }
 
+static void on_version(void *userdata, size_t service, const char *version) {
+        Daemon *d = userdata;
+
+        if (str_equal(d->state->services[service]->version, version))
+                return;
+        daemon_apply(d, &(Event){ .type = EVENT_VERSION, .service = service, .version = version });
+        daemon_publish(d);
+}
+
 /* In the order in which a snapshot goes through them: those that push to the service manager first.
  */
 static int daemon_make_outputs(Daemon *d) {
@@ -332,6 +342,9 @@ static int daemon_make_outputs(Daemon *d) {
         if (r < 0)
                 return r;
         r = agent_new(d->event, d->publisher, &d->agent);
+        if (r < 0)
+                return r;
+        r = version_files_new(d->event, engine_workers(d->engine), on_version, d, &d->versions);
         if (r < 0)
                 return r;
         return watchdog_new(d->event, d->publisher, d->notify, d->options->runtime_directory,
@@ -375,6 +388,7 @@ static void daemon_done(Daemon *d) {
         /* The bus and the routes read the snapshot, the engine's checks hold the configuration. */
         daemon_fail_waiters(d, -ESHUTDOWN, "vitald is stopping");
         bus_free(d->bus);
+        version_files_free(d->versions);
         watchdog_free(d->watchdog);
         http_events_free(d->events);
         http_server_free(d->http);

@@ -90,6 +90,7 @@ typedef struct ServiceInfo {
         char *name, *path;                                 /* owned */
         char *description, *documentation, *unit, *defect; /* owned; defect: of its file */
         char *unit_state, *on_liveness_failure;            /* owned */
+        char *version;                                     /* owned: the application's */
         bool counts_for_host, is_shadow;
         Verdicts verdicts;
         CheckInfo *checks; /* owned, by name */

@@ -244,6 +244,22 @@ void status_print_host(const Screen *screen, const View *v) {
         print_last_line(screen, v);
 }
 
+/* "Order intake, orders.service (active), version 1.4.2" */
+static void print_what(const Screen *screen, const ServiceInfo *s) {
+        _cleanup_strbuf_ StrBuf b = {};
+
+        if (*s->description)
+                strbuf_printf(&b, ", %s", s->description);
+        if (*s->unit)
+                strbuf_printf(&b, ", %s", s->unit);
+        if (*s->unit_state)
+                strbuf_printf(&b, " (%s)", s->unit_state);
+        if (*s->version)
+                strbuf_printf(&b, ", version %s", s->version);
+        if (b.text)
+                fprintf(screen->file, "  %s\n", b.text + strlen(", "));
+}
+
 void status_print_service(const Screen *screen, const View *v, const ServiceInfo *s) {
         _cleanup_table_ Table t = { .n_columns = COLUMNS };
         _cleanup_strbuf_ StrBuf cause = {}, name = {};
@@ -254,10 +270,7 @@ void status_print_service(const Screen *screen, const View *v, const ServiceInfo
         append_decisions(&cause, v, s);
         print_headline(screen, name.text ? name.text : s->name, &s->verdicts,
                        cause.text ? cause.text : "");
-        if (*s->description || *s->unit)
-                fprintf(screen->file, "  %s%s%s%s%s%s\n", s->description,
-                        *s->description && *s->unit ? ", " : "", s->unit,
-                        *s->unit_state ? " (" : "", s->unit_state, *s->unit_state ? ")" : "");
+        print_what(screen, s);
         for (size_t i = 0; i < s->n_checks; i++)
                 add_check(&t, v, s, &s->checks[i]);
         table_print(&t, screen);

@@ -265,6 +265,8 @@ static const Option service_options[] = {
         { .key = "Description", .type = &option_string, FIELD(ServiceConfig, description) },
         { .key = "Documentation", .type = &option_string, FIELD(ServiceConfig, documentation) },
         { .key = "Unit", .type = &option_unit, FIELD(ServiceConfig, unit) },
+        { .key = "Version", .type = &option_string, FIELD(ServiceConfig, version) },
+        { .key = "VersionFile", .type = &option_path, FIELD(ServiceConfig, version_file) },
         { .key = "StartupTimeout", .type = &option_timespan,
           FIELD(ServiceConfig, startup_timeout_usec), .fallback = "5min",
           .min = 100 * USEC_PER_MSEC, .max = USEC_INFINITY },

@@ -123,6 +123,8 @@ typedef struct ServiceConfig {
         char *description;   /* owned, may be NULL */
         char *documentation; /* owned, may be NULL: a URL */
         char *unit;          /* owned, may be NULL */
+        char *version;       /* owned, may be NULL: of the application, */
+        char *version_file;  /* owned, may be NULL: or where it stands */
         usec_t startup_timeout_usec;
         unsigned on_liveness_failure; /* OnLivenessFailure */
         bool counts_for_host;         /* Host=; no for the built-in service and in shadow */

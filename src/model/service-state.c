@@ -55,6 +55,12 @@ const char *unit_state_to_string(UnitState u) {
         return words[u];
 }
 
+const char *service_state_version(const ServiceState *s, const ServiceConfig *config) {
+        if (config->version_file && *s->version)
+                return s->version;
+        return config->version ? config->version : "";
+}
+
 bool unit_state_is_up(UnitState u) {
         static const bool is_up[] = {
                 [UNIT_UNFOLLOWED] = true, [UNIT_ACTIVATING] = true, [UNIT_AUTO_RESTART] = false,

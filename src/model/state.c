@@ -288,6 +288,17 @@ static int state_take_drain(State *s, const Event *e, Time now) {
         return 0;
 }
 
+static int state_take_version(State *s, const Event *e) {
+        int r;
+
+        assert(e->service < s->config->n_services);
+        r = state_own_service(s, e->service);
+        if (r < 0)
+                return r;
+        snprintf(s->services[e->service]->version, VERSION_MAX, "%s", e->version);
+        return 0;
+}
+
 static int state_take_reload(State *s, const Event *e, Time now) {
         char *error;
 
@@ -323,6 +334,8 @@ int state_apply(State *s, const Event *e, Time now) {
                 return state_take_forget(s, e, now);
         case EVENT_VOID:
                 return state_take_void(s, e);
+        case EVENT_VERSION:
+                return state_take_version(s, e);
         case EVENT_CONFIG:
                 return state_take_reload(s, e, now);
         case EVENT_TICK:

@@ -114,6 +114,7 @@ const char *unit_state_to_string(UnitState u);
 bool unit_state_is_up(UnitState u);
 
 #define INVOCATION_ID_MAX 33
+#define VERSION_MAX       64
 
 typedef struct ServiceState {
         unsigned n_ref;
@@ -126,8 +127,12 @@ typedef struct ServiceState {
                                       * 0: no */
         UnitState unit;
         char invocation_id[INVOCATION_ID_MAX];
+        char version[VERSION_MAX]; /* as its file says; "" if it says nothing */
         Drain drain;
 } ServiceState;
+
+/* Which version of the application runs, by its file or else by Version=; "" if nobody knows. */
+const char *service_state_version(const ServiceState *s, const ServiceConfig *config);
 
 ServiceState *service_state_ref(ServiceState *s);
 ServiceState *service_state_unref(ServiceState *s);
@@ -160,6 +165,7 @@ typedef enum EventType {
         EVENT_OVERRIDE, /* check, override; not active: clear */
         EVENT_FORGET,   /* check: what was reported to it says nothing any more */
         EVENT_VOID,     /* check: a run that a stall of the host made worthless */
+        EVENT_VERSION,  /* service, version */
         EVENT_TICK,     /* time passed: what expired changes */
         EVENT_CONFIG,   /* config: taken; or reload_error: refused, and why */
 } EventType;
@@ -170,7 +176,7 @@ typedef struct Event {
         size_t check, service;
         const Result *result;
         UnitState unit;
-        const char *invocation_id;
+        const char *invocation_id, *version;
         const Drain *drain;
         const Override *override;
         Config *config;

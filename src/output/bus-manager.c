@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/build-id.h"
 #include "base/text.h"
 #include "output/bus-authorize.h"
 #include "output/bus-call.h"
@@ -13,7 +14,7 @@
 /* org.vitald1.Manager */
 typedef struct ManagerRow {
         BusTarget target;
-        const char *version, *state, *reason;
+        const char *version, *build, *state, *reason;
         int is_alive, is_ready, is_started;
         uint16_t ready_http_status;
         uint64_t live_since, ready_since, started_since;
@@ -22,7 +23,7 @@ typedef struct ManagerRow {
         const char *reload_error, *configuration_error;
         uint32_t n_services, n_ready_services, n_checks, n_unhealthy_checks;
         char **listening;
-        char status_buffer[SUMMARY_MAX];
+        char status_buffer[SUMMARY_MAX], build_buffer[BUILD_ID_MAX];
         const char *status, *worst_service;
 } ManagerRow;
 
@@ -53,6 +54,7 @@ static void row_fill(ManagerRow *row) {
         const BusContext *context = &row->target.link->bus->context;
 
         row->version = PACKAGE_VERSION;
+        row->build = build_id(row->build_buffer);
         row->state = verdict_summary(&s->host);
         row->reason = reason_to_string(s->host.reason);
         row->is_alive = s->host.live == LIVENESS_ALIVE;
@@ -220,6 +222,7 @@ static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
 static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Version", "s", NULL, ROW(version), SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Build", "s", NULL, ROW(build), SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("State", "s", NULL, ROW(state), EMITS_CHANGE),
         SD_BUS_PROPERTY("Reason", "s", NULL, ROW(reason), EMITS_CHANGE),
         SD_BUS_PROPERTY("Live", "b", NULL, ROW(is_alive), EMITS_CHANGE),

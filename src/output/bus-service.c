@@ -11,6 +11,7 @@
 typedef struct ServiceRow {
         BusTarget target;
         const char *name, *description, *documentation, *unit, *unit_state, *invocation_id;
+        const char *version;
         const char *state, *reason, *configuration_error, *on_liveness_failure;
         int is_alive, is_ready, is_started, counts_for_host, is_shadow;
         uint16_t ready_http_status;
@@ -37,6 +38,7 @@ static void row_fill(ServiceRow *row) {
         row->unit = bus_text(config->unit);
         row->unit_state = unit_state_to_string(view->state->unit);
         row->invocation_id = view->state->invocation_id;
+        row->version = service_state_version(view->state, config);
         row->state = verdict_summary(&view->verdict);
         row->reason = reason_to_string(view->verdict.reason);
         row->configuration_error = bus_text(config->defect);
@@ -103,6 +105,7 @@ static const sd_bus_vtable service_vtable[] = {
         SD_BUS_PROPERTY("Unit", "s", NULL, ROW(unit), 0),
         SD_BUS_PROPERTY("UnitState", "s", NULL, ROW(unit_state), 0),
         SD_BUS_PROPERTY("UnitInvocationID", "s", NULL, ROW(invocation_id), 0),
+        SD_BUS_PROPERTY("Version", "s", NULL, ROW(version), 0),
         SD_BUS_PROPERTY("State", "s", NULL, ROW(state), EMITS_CHANGE),
         SD_BUS_PROPERTY("Reason", "s", NULL, ROW(reason), EMITS_CHANGE),
         SD_BUS_PROPERTY("Live", "b", NULL, ROW(is_alive), EMITS_CHANGE),

@@ -79,6 +79,11 @@ static void ietf_render(const RenderView *v, StrBuf *out) {
         if (v->service != INDEX_NONE) {
                 const ServiceConfig *service = &config->services[v->service];
 
+                const char *version =
+                        service_state_version(v->snapshot->services[v->service].state, service);
+
+                if (*version)
+                        json_string(&w, "releaseId", version);
                 json_string(&w, "serviceId", service->name);
                 if (!str_is_empty(service->description))
                         json_string(&w, "description", service->description);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/build-id.h"
+
 #define BOUND_MAX 16
 
 typedef struct Metrics {
@@ -268,10 +270,25 @@ static void write_sequence(Metrics *m) {
 }
 
 static void write_build(Metrics *m) {
+        char build[BUILD_ID_MAX];
+
         sample_begin(m, "");
         sample_label(m, "version", PACKAGE_VERSION);
         sample_label(m, "compiler", VITALD_COMPILER);
+        sample_label(m, "build", build_id(build));
         sample_end_count(m, 1);
+}
+
+static void write_services(Metrics *m) {
+        const Snapshot *s = m->snapshot;
+
+        for (size_t i = 0; i < s->config->n_services; i++) {
+                sample_begin(m, "");
+                sample_label(m, "service", s->config->services[i].name);
+                sample_label(m, "version",
+                             service_state_version(s->services[i].state, &s->config->services[i]));
+                sample_end_count(m, 1);
+        }
 }
 
 typedef enum FamilyType { FAMILY_GAUGE, FAMILY_COUNTER, FAMILY_HISTOGRAM } FamilyType;
@@ -312,6 +329,8 @@ static const struct Family {
         { "vitald_draining", FAMILY_GAUGE,
           "Whether readiness is withdrawn on purpose; the empty service is the host.",
           .write = write_draining },
+        { "vitald_service_info", FAMILY_GAUGE, "The version of each service's application.",
+          .write = write_services },
         { "vitald_config_last_reload_successful", FAMILY_GAUGE,
           "Whether the files are those that run; 0: the last reload was refused.",
           .write = write_reload },

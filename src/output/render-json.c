@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/build-id.h"
 #include "base/text.h"
 #include "output/render.h"
 #include "output/summary.h"
@@ -180,17 +181,40 @@ static void write_uptime(JsonWriter *w, const RenderView *v) {
         json_close(w, '}');
 }
 
+/* Those of the applications, by service. */
+static void write_versions(JsonWriter *w, const RenderView *v) {
+        const Snapshot *s = v->snapshot;
+        bool is_first = true;
+
+        for (size_t i = 0; i < s->config->n_services; i++) {
+                const char *version =
+                        service_state_version(s->services[i].state, &s->config->services[i]);
+
+                if (!*version || !render_has_service(v, i))
+                        continue;
+                if (is_first)
+                        json_open(w, "versions", '{');
+                json_string(w, s->config->services[i].name, version);
+                is_first = false;
+        }
+        if (!is_first)
+                json_close(w, '}');
+}
+
 void render_status(const RenderView *v, StrBuf *out) {
         const Verdict *verdict = &v->verdict;
         RenderWalk walk = RENDER_WALK_INIT;
         JsonWriter w = { .out = out };
-        char message[RENDER_TEXT_MAX];
+        char message[RENDER_TEXT_MAX], build[BUILD_ID_MAX];
         bool has_uptime = false;
         const CheckState *c;
 
         begin(&w, v, verdict->ready == READINESS_READY ? "UP" : "DOWN");
         write_timestamp(&w, v);
         json_string(&w, "version", PACKAGE_VERSION);
+        if (*build_id(build))
+                json_string(&w, "build", build);
+        write_versions(&w, v);
         if (verdict->ready != READINESS_READY)
                 write_obstacle(&w, v);
 

@@ -307,6 +307,7 @@ void reference_apply(Reference *r, const Event *e, Time now) {
                         take_config(r, e->config, now);
                 break;
         case EVENT_VOID:
+        case EVENT_VERSION:
         case EVENT_TICK:
                 break;
         }

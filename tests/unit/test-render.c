@@ -56,6 +56,16 @@ static State *make_state(const FixtureService *services, size_t n, const Story *
         return s;
 }
 
+/* What the linker calls this very program is in no table. */
+static void drop_build(StrBuf *out) {
+        char *begin = strstr(out->text, "\"build\":"), *end = begin ? strchr(begin, ',') : NULL;
+
+        if (!end)
+                return;
+        memmove(begin, end + 1, strlen(end));
+        out->length = strlen(out->text);
+}
+
 /* Renders and compares; the newline at the end of each body is left out of the tables. */
 static void assert_body(const State *s, Render render, size_t service, bool with_detail,
                         const char *expected) {
@@ -70,6 +80,7 @@ static void assert_body(const State *s, Render render, size_t service, bool with
         assert_int_equal(render_view_judge(&v), 0);
         render(&v, &out);
         assert_false(out.failed);
+        drop_build(&out);
         if (out.text[out.length - 1] == '\n')
                 out.text[out.length - 1] = 0;
         assert_string_equal(out.text, expected);

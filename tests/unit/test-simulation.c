@@ -341,6 +341,7 @@ static void verify_event(const Simulation *sim, const Snapshot *old, const Event
                         MUST(sim, f->n == 0);
                 break;
         case EVENT_VOID:
+        case EVENT_VERSION:
         case EVENT_TICK:
                 MUST(sim, f->n == 0);
                 break;
@@ -492,9 +493,7 @@ static void test_worlds(void **state _unused_) {
 }
 
 int main(void) {
-        const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_worlds),
-        };
+        const struct CMUnitTest tests[] = { cmocka_unit_test(test_worlds) };
 
         return cmocka_run_group_tests_name("simulation", tests, NULL, NULL);
 }

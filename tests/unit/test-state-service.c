@@ -251,6 +251,26 @@ static void test_copy_on_write(void **state _unused_) {
         assert_memory_equal(service, &service_before, sizeof(service_before));
 }
 
+/* The file's word before the configuration's, as long as there is one; it changes no verdict. */
+static void test_version(void **state _unused_) {
+        static const FixtureService orders = { "orders", .checks = { { "db" } } };
+        _cleanup_(state_freep) State *s = fixture_state(&orders);
+        _cleanup_(service_state_unrefp) ServiceState *shared = service_state_ref(s->services[0]);
+        char version[] = "1", path[] = "/VERSION";
+        ServiceConfig config = { .version = version, .version_file = path };
+        uint64_t revision = s->revision;
+
+        assert_string_equal(service_state_version(s->services[0], &config), "1");
+        state_apply(s, &(Event){ .type = EVENT_VERSION, .version = "2" }, fixture_time(SEC));
+        assert_string_equal(service_state_version(s->services[0], &config), "2");
+        assert_string_equal(service_state_version(shared, &config), "1");
+        assert_int_not_equal(s->revision, revision);
+        config.version_file = NULL;
+        assert_string_equal(service_state_version(s->services[0], &config), "1");
+        config.version = NULL;
+        assert_string_equal(service_state_version(s->services[0], &config), "");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_startup),
@@ -262,6 +282,7 @@ int main(void) {
                 cmocka_unit_test(test_unit_down_does_not_start),
                 cmocka_unit_test(test_drain),
                 cmocka_unit_test(test_copy_on_write),
+                cmocka_unit_test(test_version),
         };
 
         return cmocka_run_group_tests_name("state-service", tests, NULL, NULL);

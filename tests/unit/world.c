@@ -423,8 +423,11 @@ static void act_reload(World *w) {
         }
 }
 
+/* Or something else that no verdict hangs on. */
 static void act_tick(World *w) {
-        apply(w, &(Event){ .type = EVENT_TICK });
+        bool is_version = w->config->n_services > 0 && chance(w, 50);
+
+        apply(w, &(Event){ .type = is_version ? EVENT_VERSION : EVENT_TICK, .version = "1.0" });
 }
 
 static void act(World *w) {
@@ -432,10 +435,10 @@ static void act(World *w) {
                 unsigned weight;
                 void (*act)(World *w);
         } actions[] = {
-                { 32, act_mode },     { 3, act_forget },     { 5, act_stall },
+                { 30, act_mode },     { 3, act_forget },     { 5, act_stall },
                 { 5, act_suspend },   { 5, act_clock_jump }, { 10, act_drain },
                 { 10, act_override }, { 15, act_unit },      { 3, act_refused_reload },
-                { 10, act_reload },   { 2, act_tick },
+                { 10, act_reload },   { 4, act_tick },
         };
         uint64_t dice = world_random(w, 100);
         size_t i = 0;
