@@ -3,12 +3,15 @@
 
 import json
 import pathlib
+import re
 
 import pytest
 
 from lib.dns import NOERROR, DnsServer
+from lib.kafka import KafkaCluster
 from lib.peers import HttpServer
 from lib.process import eventually
+from lib.tree import read
 from lib.vitald import fetch
 
 SERVICES = "/etc/vitald/services"
@@ -55,6 +58,7 @@ def running(vitald_host, tmp_path_factory):
     vitald_host.write(f"{SERVICES}/host-named.conf",
                       f"[Check app]\nType=http\nURL=http://{NAME}:{server.port}/\n"
                       "Interval=300ms\nFailureThreshold=1\n[Check memory]\nType=memory\n")
+    vitald_host.write("/etc/vitald/credentials/mq", "x", mode=0o600)
     vitald_host.systemctl("start", "vitald.socket", "vitald-local.socket", "vitald.service")
     eventually(lambda: vitald_host.get("/health/started").status == 200)
     vitald_host.server = server
@@ -119,6 +123,31 @@ def test_a_name_in_etc_hosts_is_found(running):
     eventually(lambda: running.get("/health/ready/printed").status == 200)
     running.run(["rm", f"{SERVICES}/printed.conf"])
     running.systemctl("reload", "vitald.service")
+
+
+MODULES = {"amqp": "Source=x", "kafka": "Topic=x", "mysql": "Username=x",
+           "rabbitmq": "Username=x\nPasswordCredential=mq"}
+
+
+def test_modules_are_loaded_and_run(running, tmp_path):
+    """Their libraries, with threads of their own, in the sandbox: nobody is there, and one is."""
+    assert sorted(MODULES) == re.findall(r"^MODULE\((\w+)\)", read("src/check/drivers.def"), re.M)
+    def reason(name):
+        return running.get("/health/ready/modules").json["checks"][name].get("reason")
+    with running.network():
+        cluster = KafkaCluster(tmp_path)
+        cluster.start()
+    cluster("topic orders 2 1")
+    running.write(f"{SERVICES}/modules.conf", "".join(
+        f"[Check {name}]\nType={name}\nAddress=127.0.0.1:1\n{line}\nFailureThreshold=1\n"
+        for name, line in MODULES.items())
+        + f"[Check there]\nType=kafka\nAddress={cluster.address}\nTopic=orders\n")
+    running.systemctl("reload", "vitald.service")
+    eventually(lambda: check(running, "modules", "there")[0] == "healthy")
+    eventually(lambda: {reason(name) for name in MODULES} == {"refused"})
+    running.run(["rm", f"{SERVICES}/modules.conf"])
+    running.systemctl("reload", "vitald.service")
+    cluster.close()
 
 
 def test_all_listeners_answer(running):
