@@ -59,8 +59,8 @@ static bool stamp_equal(const Stamp *a, const Stamp *b) {
 }
 
 static int look_at(Look *l) {
-        _cleanup_free_ char *text = NULL;
         struct stat st;
+        char *text;
         size_t n;
         int r;
 
@@ -74,6 +74,7 @@ static int look_at(Look *l) {
         if (r < 0)
                 return r;
         text_sanitize(l->version, sizeof(l->version), text, strcspn(text, "\n"));
+        free(text);
         return 0;
 }
 
@@ -105,9 +106,12 @@ static void on_looked(void *userdata, void *data) {
 
 /* The path lies behind the struct, so that one free() is enough wherever the look ends. */
 static Look *look_new(const VersionFile *f) {
-        size_t n = strlen(f->path) + 1;
-        Look *l = malloc(sizeof(Look) + n);
+        size_t n;
+        Look *l;
 
+        assert(f->path);
+        n = strlen(f->path) + 1;
+        l = malloc(sizeof(Look) + n);
         if (!l)
                 return NULL;
         *l = (Look){ .path = (char *) (l + 1), .before = f->stamp };
