@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "output/http-gate.h"
 #include "output/summary.h"
 
 /* HAProxy sends its line, if any, as soon as it is connected. */
@@ -210,11 +211,21 @@ static int connection_open(const AgentListener *l, int fd) {
 static int on_accept(sd_event_source *s _unused_, int fd, uint32_t events _unused_,
                      void *userdata) {
         const AgentListener *l = userdata;
+        const Snapshot *snapshot = publisher_current(l->agent->publisher);
+        struct sockaddr_storage ss = {};
+        socklen_t length = sizeof(ss);
+        HttpPeer peer = {};
         int r;
 
-        r = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        r = accept4(fd, (struct sockaddr *) &ss, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (r < 0)
                 return 0;
+        peer.is_local = ss.ss_family == AF_UNIX;
+        http_peer_set_address(&peer, &ss);
+        if (snapshot && !http_gate_lets_in(&snapshot->config->http, &peer)) {
+                fd_close(r);
+                return 0;
+        }
         r = connection_open(l, r);
         if (r < 0)
                 log_errno(LOG_WARNING, r, "Cannot take an agent check");

@@ -104,11 +104,18 @@ static bool has_token(const HttpConfig *config, const HttpRequest *request) {
 
 /* --------------------------------------------------------------------------------------------- */
 
+static bool peer_is_near(const HttpPeer *peer) {
+        return peer->is_local || in6_is_loopback(&peer->address);
+}
+
+bool http_gate_lets_in(const HttpConfig *config, const HttpPeer *peer) {
+        return peer_is_near(peer) || config->allow_from.n == 0 ||
+               networks_find(&config->allow_from, &peer->address);
+}
+
 HttpEntry http_gate_enter(HttpGate *g, const HttpConfig *config, const HttpRequest *request,
                           const HttpPeer *peer) {
-        bool is_near = peer->is_local || in6_is_loopback(&peer->address);
-
-        if (!is_near && (config->allow_from.n > 0 || config->rate_limit > 0)) {
+        if (!peer_is_near(peer) && (config->allow_from.n > 0 || config->rate_limit > 0)) {
                 const IpNetwork *network = networks_find(&config->allow_from, &peer->address);
 
                 if (config->allow_from.n > 0 && !network)

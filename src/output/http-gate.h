@@ -26,5 +26,8 @@ DEFINE_CLEANUP(HttpGate *, http_gate_free);
 HttpEntry http_gate_enter(HttpGate *g, const HttpConfig *config, const HttpRequest *request,
                           const HttpPeer *peer);
 
+/* Whether his address may ask at all: of AllowFrom=, or this host's own. */
+bool http_gate_lets_in(const HttpConfig *config, const HttpPeer *peer);
+
 /* When who is limited may come back: by then he may ask at least once. */
 #define HTTP_GATE_RETRY_SEC "1"

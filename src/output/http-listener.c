@@ -88,14 +88,14 @@ static void server_accept_failed(HttpServer *s, HttpListener *l, int error) {
         server_pause(s);
 }
 
-static void peer_from_address(HttpPeer *ret, const struct sockaddr_storage *ss) {
+void http_peer_set_address(HttpPeer *peer, const struct sockaddr_storage *ss) {
         if (ss->ss_family == AF_INET6)
-                ret->address = ((const struct sockaddr_in6 *) (const void *) ss)->sin6_addr;
+                peer->address = ((const struct sockaddr_in6 *) (const void *) ss)->sin6_addr;
         else if (ss->ss_family == AF_INET) {
                 const struct sockaddr_in *in = (const void *) ss;
 
-                ret->address.s6_addr[10] = ret->address.s6_addr[11] = 0xff;
-                memcpy(ret->address.s6_addr + 12, &in->sin_addr, sizeof(in->sin_addr));
+                peer->address.s6_addr[10] = peer->address.s6_addr[11] = 0xff;
+                memcpy(peer->address.s6_addr + 12, &in->sin_addr, sizeof(in->sin_addr));
         }
 }
 
@@ -103,7 +103,7 @@ static void server_take(HttpServer *s, HttpListener *l, int fd, const struct soc
         HttpPeer peer = { .is_trusted = l->is_trusted, .is_local = l->is_local };
         HttpConnection *c, *surplus = NULL;
 
-        peer_from_address(&peer, ss);
+        http_peer_set_address(&peer, ss);
         if (!peer.is_local)
                 surplus = http_address_surplus(s, &peer.address);
         if (surplus) {

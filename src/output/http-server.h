@@ -25,6 +25,9 @@ typedef struct HttpPeer {
         struct in6_addr address; /* an IPv4 address as ::ffff:a.b.c.d */
 } HttpPeer;
 
+/* What the peer's socket address says of it. */
+void http_peer_set_address(HttpPeer *peer, const struct sockaddr_storage *ss);
+
 /* Returns the answer, a reference of its own for the server; NULL becomes a 500. Must not block and
  * must not call the server. */
 typedef HttpAnswer *(*HttpHandler)(void *userdata, const HttpRequest *request,

@@ -269,3 +269,19 @@ def test_a_unix_socket_is_trusted_and_never_limited(shop):
         for _ in range(50):
             s.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
             assert s.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+@needs_root
+def test_agent_checks_come_from_there_as_well(shop, network):
+    shop.conf("[HTTP]\nAllowFrom=192.0.2.0/25\n")
+    agent = network.listen()
+    shop.start(wait=False, sockets={"agent": agent, "http": network.listen()})
+    eventually(lambda: network.get("127.0.0.1").status == 200)
+    network.port = agent.getsockname()[1]
+
+    def ask(source):
+        with network.connect(source) as s:
+            return s.recv(100)
+    eventually(lambda: ask("192.0.2.1") == b"up ready 100%\n")
+    assert ask("192.0.2.128") == b""
+    assert ask("127.0.0.1") == b"up ready 100%\n"
