@@ -38,7 +38,7 @@ def orders(vitald, app, cache):
 
 
 def life(daemon, app, cache, reads):
-    """Leads the daemon through what befalls a service; reads(up, degraded) says whether it is so."""
+    """Leads the daemon through what befalls a service; reads(up, degraded): whether it is so."""
     def becomes(up, degraded=False):
         eventually(lambda: reads(up, degraded), within=15)
     becomes(True)
@@ -187,7 +187,8 @@ def test_prometheus(orders, app, cache, directory):
             if query("up") == [0]:
                 return not up
             return query('vitald_probe_ok{service="orders",probe="readiness"}') == [float(up)] \
-                and (not up or query('vitald_check_healthy{check="cache"}') == [float(not degraded)])
+                and (not up or
+                     query('vitald_check_healthy{check="cache"}') == [float(not degraded)])
         eventually(lambda: query("up") == [1], within=20)
         life(orders, app, cache, reads)
         assert query('scrape_samples_scraped{job="vitald"}')[0] > 50
