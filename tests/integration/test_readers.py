@@ -187,13 +187,8 @@ def test_prometheus(orders, app, cache, directory):
             if query("up") == [0]:
                 return not up
             return query('vitald_probe_ok{service="orders",probe="readiness"}') == [float(up)] \
-<<<<<<< Updated upstream
                 and (not up or
                      query('vitald_check_healthy{check="cache"}') == [float(not degraded)])
-=======
-                and (not up
-                     or query('vitald_check_healthy{check="cache"}') == [float(not degraded)])
->>>>>>> Stashed changes
         eventually(lambda: query("up") == [1], within=20)
         life(orders, app, cache, reads)
         assert query('scrape_samples_scraped{job="vitald"}')[0] > 50
