@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/text.h"
+#include "check/tls-verdict.h"
 
 #define SHOWN_MAX 200
 
@@ -71,6 +72,17 @@ static void judge_lost(int error, const char *text, Result *ret) {
                 result_fail(ret, REASON_TRUNCATED, "%s", text);
 }
 
+static void judge_tls(const char *text, Result *ret) {
+        const char *detail = tls_text_detail(text);
+
+        if (strstr(text, "Validation of SSL server certificate failed"))
+                detail = "name";
+        else if (strstr(text, "server does not support it"))
+                detail = "refused";
+        result_fail(ret, REASON_TLS, "%s", text);
+        result_set_detail(ret, detail ? detail : "handshake");
+}
+
 static void judge_library(const Address *server, unsigned number, const char *text, Result *ret) {
         int error = system_error(text);
 
@@ -86,6 +98,9 @@ static void judge_library(const Address *server, unsigned number, const char *te
         case CR_SERVER_LOST_EXTENDED:
         case CR_SERVER_HANDSHAKE_ERR:
                 judge_lost(error, text, ret);
+                break;
+        case CR_SSL_CONNECTION_ERROR:
+                judge_tls(text, ret);
                 break;
         case CR_OUT_OF_MEMORY:
                 result_error(ret, REASON_RESOURCE, "%s", text);

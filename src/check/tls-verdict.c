@@ -61,6 +61,22 @@ const char *tls_handshake_detail(const char *text) {
         return NULL;
 }
 
+/* "self-signed certificate" is the beginning of another one's text. */
+const char *tls_text_detail(const char *text) {
+        const char *detail = NULL;
+        size_t n_longest = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(verify_details); i++) {
+                const char *words = X509_verify_cert_error_string(verify_details[i].verify);
+
+                if (strlen(words) <= n_longest || !strstr(text, words))
+                        continue;
+                n_longest = strlen(words);
+                detail = verify_details[i].detail;
+        }
+        return detail ? detail : tls_handshake_detail(text);
+}
+
 void result_certificate(Result *r, const char *subject, usec_t expires_usec, usec_t now_usec,
                         usec_t warn_usec, usec_t fail_usec) {
         usec_t left_usec = usec_sub(expires_usec, now_usec);

@@ -13,6 +13,9 @@ const char *tls_verify_detail(long verify);
 /* The word for what went wrong in a handshake, from OpenSSL's text: "plaintext"; NULL: none. */
 const char *tls_handshake_detail(const char *text);
 
+/* The same for whatever holds OpenSSL's text on either, as libraries tell it; NULL: none. */
+const char *tls_text_detail(const char *text);
+
 /* Adds the value `certificate`, the days until expires_usec, and makes a success a warning or a
  * failure `tls/expires` when less than warn_usec or fail_usec is left. subject is for the message.
  */

@@ -150,11 +150,15 @@ static int context_use_key(SSL_CTX *ssl, const TlsFiles *f, char why[static TLS_
         return -EINVAL;
 }
 
+const char *tls_authorities(void) {
+        return X509_get_default_cert_dir();
+}
+
 /* Never by the environment's SSL_CERT_FILE, which other programs honour. */
 static int context_trust_system(SSL_CTX *ssl) {
         if (SSL_CTX_load_verify_file(ssl, X509_get_default_cert_file()) != 1)
                 ERR_clear_error(); /* as a rule there is only the directory */
-        return SSL_CTX_load_verify_dir(ssl, X509_get_default_cert_dir()) == 1 ? 0 : -ENOMEM;
+        return SSL_CTX_load_verify_dir(ssl, tls_authorities()) == 1 ? 0 : -ENOMEM;
 }
 
 /* -- contexts ---------------------------------------------------------------------------------- */

@@ -23,6 +23,9 @@ typedef struct TlsFiles {
         const char *client_key_text;    /* PEM */
 } TlsFiles;
 
+/* The directory of the system's authorities. */
+const char *tls_authorities(void);
+
 /* What many sessions share. -ENOMEM, or -EINVAL with why, a sentence that names the file. */
 int tls_context_new(const TlsFiles *files, TlsContext **ret, char why[static TLS_WHY_MAX]);
 

@@ -17,10 +17,11 @@ GRANT SELECT ON orders.* TO health@'%';
 class Mariadb(Server):
     """User health (password s3cret), user open (none), database orders; root by the unix socket."""
 
-    def __init__(self, directory, options=()):
+    def __init__(self, directory, options=(), tls=None):
+        """tls: a lib.tls.Certificate."""
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.options, self.port = list(options), free_port()
+        self.options, self.port, self.tls = list(options), free_port(), tls
         self.address = f"127.0.0.1:{self.port}"
         self.unix_path = self.directory / "s.sock"
         self.data = self.directory / "data"
@@ -45,8 +46,20 @@ class Mariadb(Server):
              f"--pid-file={self.directory}/pid", f"--init-file={users}", "--skip-log-bin",
              "--performance-schema=off", "--innodb-buffer-pool-size=8M",
              "--innodb-log-file-size=4M", "--innodb-flush-log-at-trx-commit=0",
-             "--skip-name-resolve", *self.options], self.directory / "mariadb.log")
+             "--skip-name-resolve", *self._tls_options(), *self.options],
+            self.directory / "mariadb.log")
         eventually(self._answers, within=30, what=f"mariadbd on {self.port}", every=0.1)
+
+    def _tls_options(self):
+        return [f"--ssl-cert={self.tls.certificate}", f"--ssl-key={self.tls.key}",
+                f"--ssl-ca={self.tls.ca}"] if self.tls else []
+
+    def use(self, certificate):
+        """For new connections."""
+        for end in ("certificate", "key"):
+            path = getattr(self.tls, end)
+            path.write_bytes(getattr(certificate, end).read_bytes())
+        self.sql("FLUSH SSL")
 
     def _answers(self):
         assert self.process.exit_code is None, self.process.log
