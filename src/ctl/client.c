@@ -11,7 +11,7 @@
 
 #define PRIVATE_NAME      "private"
 #define DIRECTORY_DEFAULT "/run/vitald"
-#define VIEW_ATTEMPTS     2
+#define VIEW_ATTEMPTS     10
 
 /* -- opening ----------------------------------------------------------------------------------- */
 

@@ -17,7 +17,7 @@ typedef struct ServiceRow {
         uint16_t ready_http_status;
         uint64_t live_since, ready_since, started_since;
         BusDrainRow drain;
-        uint64_t startup_timeout_usec;
+        uint64_t startup_timeout_usec, sequence;
         const char *worst_check;
 } ServiceRow;
 
@@ -55,6 +55,7 @@ static void row_fill(ServiceRow *row) {
         bus_drain_row(&view->state->drain, &row->drain);
         row->worst_check = worst_check(s, row->target.index);
         row->startup_timeout_usec = config->startup_timeout_usec;
+        row->sequence = s->sequence;
 }
 
 static int service_find(_unused_ sd_bus *bus, const char *path, _unused_ const char *interface,
@@ -118,6 +119,7 @@ static const sd_bus_vtable service_vtable[] = {
         SD_BUS_PROPERTY("WorstCheck", "s", NULL, ROW(worst_check), 0),
         SD_BUS_PROPERTY("Why", "as", get_why, 0, 0),
         BUS_DRAIN_PROPERTIES(ServiceRow, drain),
+        SD_BUS_PROPERTY("Sequence", "t", NULL, ROW(sequence), 0),
         SD_BUS_PROPERTY("CountsForHost", "b", NULL, ROW(counts_for_host), 0),
         SD_BUS_PROPERTY("Shadow", "b", NULL, ROW(is_shadow), 0),
         SD_BUS_PROPERTY("ConfigurationError", "s", NULL, ROW(configuration_error), 0),
