@@ -106,10 +106,13 @@ static bool wants_login(const char *text) {
 
 void amqp_judge_transport(pn_condition_t *c, pn_sasl_t *sasl, Result *ret) {
         pn_sasl_outcome_t outcome = pn_sasl_outcome(sasl);
+        const char *name = pn_condition_get_name(c);
         char shown[SHOWN_MAX];
 
         show(c, shown);
-        if (wants_login(shown)) {
+        if (name && str_equal(name, "amqp:resource-limit-exceeded"))
+                result_fail(ret, REASON_TIMEOUT, "No sign of life for two heartbeats");
+        else if (wants_login(shown)) {
                 result_fail(ret, REASON_AUTH, "The server wants a user to log in");
                 result_set_detail(ret, "missing");
         } else if (outcome == PN_SASL_NONE || outcome == PN_SASL_OK)

@@ -17,5 +17,5 @@ const char *amqp_server_name(pn_data_t *properties, char buf[static AMQP_SERVER_
 /* Why the server has ended connection, session or link. */
 void amqp_judge_condition(pn_condition_t *c, Result *ret);
 
-/* Why the engine has given up: it could not log in, or what came is not AMQP. */
+/* Why the engine has given up: it could not log in, what came is not AMQP, or nothing came. */
 void amqp_judge_transport(pn_condition_t *c, pn_sasl_t *sasl, Result *ret);

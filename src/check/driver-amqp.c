@@ -245,7 +245,7 @@ static void take_error(AmqpInstance *i, pn_transport_t *transport) {
         amqp_judge_transport(pn_transport_condition(transport), pn_sasl(transport), &result);
         if (!i->run)
                 amqp_look_now(i);
-        else
+        else if (result.reason != REASON_TIMEOUT || !amqp_try_again(i))
                 amqp_finish(i, &result);
 }
 

@@ -121,6 +121,16 @@ def test_the_library_is_silent(runner, rabbitmq):
 
 # -- the way to it ---------------------------------------------------------------------------------
 
+def test_silence_during_a_run(runner, check, rabbitmq):
+    """The library has a word of its own for it."""
+    check(rabbitmq, "Heartbeat=1s", timeout="3500ms")
+    rabbitmq.freeze()
+    try:
+        assert_result(runner.run("it"), "fail", "timeout", "logging in")
+    finally:
+        rabbitmq.thaw()
+
+
 def test_queue_that_is_deleted(runner, check, rabbitmq):
     """Nothing is held on it, and the next run says so; another queue of the name is taken."""
     rabbitmq.declare("seasonal")

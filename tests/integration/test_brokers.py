@@ -53,7 +53,11 @@ def test_hangs_and_comes_back(runner, rabbitmq, started):
 
 def test_heartbeats_keep_the_connection(runner, rabbitmq, started):
     """Both sides give up one that is silent for two of them."""
-    started("Heartbeat=1s")
+    rabbitmq.eval("application:set_env(rabbit, heartbeat, 1).")
+    try:
+        started("Heartbeat=1s")
+    finally:
+        rabbitmq.eval("application:set_env(rabbit, heartbeat, 60).")
     before = rabbitmq.connections()
     time.sleep(4)
     assert runner.is_quiet()
