@@ -160,7 +160,7 @@ static rd_kafka_resp_err_t ask_lag(const KafkaQuery *q, const struct rd_kafka_me
         rd_kafka_resp_err_t error;
 
         error = ask_committed(q, ends, &committed);
-        if (!error && committed->cnt != ends->cnt)
+        if (!error && (!committed || committed->cnt != ends->cnt))
                 error = RD_KAFKA_RESP_ERR__BAD_MSG;
         if (!error)
                 error = ask_begins(q, committed, &begins);
