@@ -104,6 +104,26 @@ def test_shutdown(runner, rabbitmq, started):
         assert_result(runner.run(kind), "pass", "")
 
 
+def test_in_the_daemon(vitald, rabbitmq):
+    """Values are graded, and a reload leaves connections alone."""
+    rabbitmq.purge()
+    rabbitmq.publish(6)
+    vitald.credential("mq", "s3cret")
+    vitald.service("orders", "[Service]\n" + both(rabbitmq, interval="1s").replace(
+        "Queue=jobs", "Queue=jobs\nWarn=depth:5\nFail=consumers:0:0"))
+    vitald.start()
+    vitald.vitalctl("wait", "orders", "--timeout=20s")
+    shown = vitald.vitalctl("show", "orders/rabbitmq").stdout
+    assert "degraded" in shown and "threshold" in shown and "depth" in shown, shown
+    assert "healthy" in vitald.vitalctl("show", "orders/amqp").stdout
+    before = rabbitmq.accepted()
+    vitald.vitalctl("reload")
+    for kind in KINDS:
+        vitald.vitalctl("run", f"orders/{kind}")
+    assert rabbitmq.accepted() == before
+    assert "s3cret" not in vitald.log
+
+
 # -- TLS -------------------------------------------------------------------------------------------
 
 @pytest.fixture(params=KINDS)
