@@ -34,10 +34,18 @@ void daemon_hold_derived(Daemon *d) {
                                                config->services[i].derived[j]);
 }
 
+static void daemon_renew(Daemon *d, size_t service) {
+        const ServiceConfig *config = d->state->config->services + service;
+
+        for (size_t i = config->first_check; i < config->first_check + config->n_checks; i++)
+                engine_renew(d->engine, i);
+}
+
 static void on_unit_changed(void *userdata, size_t service, UnitState unit,
                             const char *invocation_id) {
         Daemon *d = userdata;
         const ServiceState *s = d->state->services[service];
+        bool was_seen = s->unit != UNIT_UNFOLLOWED;
 
         if (s->unit == unit && str_equal(s->invocation_id, invocation_id))
                 return;
@@ -45,6 +53,8 @@ static void on_unit_changed(void *userdata, size_t service, UnitState unit,
                                   .service = service,
                                   .unit = unit,
                                   .invocation_id = invocation_id });
+        if (was_seen && unit_state_is_up(unit))
+                daemon_renew(d, service);
         daemon_publish(d);
 }
 

@@ -125,21 +125,23 @@ static void push_begin(PushInstance *i) {
                 check_report(i->check, &result);
 }
 
-/* A new start of the unit: what the one before has said says nothing about this one. */
-static void push_follow_unit(PushInstance *i) {
+/* A new start of the unit: what the one before has said says nothing about this one. Returns
+ * whether there was one. */
+static bool push_follow_unit(PushInstance *i) {
         const PushSettings *s = check_settings(i->check);
         const char *unit = check_unit(i->check);
         char now[INVOCATION_TEXT_MAX];
 
         if (!unit || !*unit_invocation_read(now, unit) || str_equal(now, i->invocation))
-                return;
+                return false;
         memcpy(i->invocation, now, sizeof(now));
         if (s->is_persistent)
-                return;
+                return false;
         if (push_store(i, false))
                 push_store_drop(push_store(i, false), i->report.check);
         check_forget(i->check);
         push_begin(i);
+        return true;
 }
 
 static void push_note_report(PushInstance *i, usec_t age_usec) {
@@ -149,7 +151,7 @@ static void push_note_report(PushInstance *i, usec_t age_usec) {
 }
 
 static void push_take(PushInstance *i, const Result *result) {
-        push_follow_unit(i);
+        (void) push_follow_unit(i);
         i->report.result = *result;
         i->report.realtime = clock_usec(CLOCK_REALTIME);
         i->report.boottime = clock_usec(CLOCK_BOOTTIME);
@@ -176,9 +178,13 @@ static int push_report(Check *check, const Result *result, const Sender *sender)
 
 /* -- no news ----------------------------------------------------------------------------------- */
 
+static usec_t push_age(const PushInstance *i) {
+        return usec_sub(clock_usec(CLOCK_BOOTTIME), i->known_boottime) + i->age_usec;
+}
+
 static void push_report_silence(PushInstance *i) {
         const PushSettings *s = check_settings(i->check);
-        usec_t age_usec = usec_sub(clock_usec(CLOCK_BOOTTIME), i->known_boottime) + i->age_usec;
+        usec_t age_usec = push_age(i);
         char span[TIMESPAN_MAX];
         Result result;
 
@@ -213,6 +219,21 @@ static int on_end(_unused_ sd_event_source *source, _unused_ usec_t usec, void *
 
 /* -- the first state --------------------------------------------------------------------------- */
 
+/* The report that stands, as old as it is. */
+static void push_repeat(PushInstance *i) {
+        const PushSettings *s = check_settings(i->check);
+        usec_t age_usec = push_age(i);
+
+        if (s->ttl_usec > 0 && age_usec >= s->ttl_usec) {
+                push_report_silence(i);
+                return;
+        }
+        i->report.result.age_usec = age_usec;
+        check_report(i->check, &i->report.result);
+        i->report.result.age_usec = 0;
+        push_arm(i, age_usec);
+}
+
 /* What stood when vitald or the host went down, unless the unit was started anew since. */
 static const PushReport *push_recall(const PushInstance *i, usec_t *ret_age_usec) {
         const PushSettings *s = check_settings(i->check);
@@ -229,7 +250,6 @@ static const PushReport *push_recall(const PushInstance *i, usec_t *ret_age_usec
 }
 
 static void push_settle(PushInstance *i) {
-        const PushSettings *s = check_settings(i->check);
         const PushReport *r;
         usec_t age_usec;
 
@@ -241,14 +261,19 @@ static void push_settle(PushInstance *i) {
         }
         i->report = *r;
         push_note_report(i, age_usec);
-        if (s->ttl_usec > 0 && age_usec >= s->ttl_usec) {
-                push_report_silence(i);
+        push_repeat(i);
+}
+
+static void push_renew(Check *check) {
+        const PushSettings *s = check_settings(check);
+        PushInstance *i = check_instance(check);
+
+        if (!i->is_settled || s->is_persistent || push_follow_unit(i))
                 return;
-        }
-        i->report.result.age_usec = age_usec;
-        check_report(i->check, &i->report.result);
-        i->report.result.age_usec = 0;
-        push_arm(i, age_usec);
+        if (i->has_report)
+                push_repeat(i);
+        else
+                push_begin(i);
 }
 
 static bool is_wanted(void *userdata, const char *check) {
@@ -280,7 +305,7 @@ static void on_unit_start(void *userdata) {
         PushShared *shared = userdata;
 
         LIST_FOREACH(link, &shared->instances)
-                push_follow_unit(list_item(link, PushInstance, link));
+                (void) push_follow_unit(list_item(link, PushInstance, link));
 }
 
 /* -- the socket -------------------------------------------------------------------------------- */
@@ -471,4 +496,5 @@ const CheckDriver push_driver = {
         .open = push_open,
         .close = push_close,
         .report = push_report,
+        .renew = push_renew,
 };

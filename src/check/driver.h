@@ -55,6 +55,10 @@ typedef struct CheckDriver {
         /* Push checks only, which have no runs: takes a reported result and hands it on as the
          * check's own, by check_report(). -EACCES: not from this sender. */
         int (*report)(Check *check, const Result *result, const Sender *sender);
+
+        /* Push checks only: the service's unit was started, which made the check begin anew. What
+         * was reported meanwhile, and the first state, are reported once more. NULL: nothing. */
+        void (*renew)(Check *check);
 } CheckDriver;
 
 /* -- what a check offers to its driver --------------------------------------------------------- */

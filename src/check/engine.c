@@ -418,14 +418,6 @@ void engine_set_directories(Engine *e, const char *runtime, const char *state) {
         e->state_directory = state;
 }
 
-SystemdLink *engine_systemd(Engine *engine) {
-        return engine->systemd;
-}
-
-void engine_set_systemd(Engine *e, SystemdLink *systemd) {
-        e->systemd = systemd;
-}
-
 /* The check whose runs are this one's. */
 static Check *engine_running(const Engine *e, size_t check) {
         return e->checks[config_runs_as(e->config, check)];
@@ -472,6 +464,13 @@ int engine_report(Engine *e, size_t check, const Result *result, const Sender *s
         if (!c->driver->report || !c->is_open)
                 return -EOPNOTSUPP;
         return c->driver->report(c, result, sender);
+}
+
+void engine_renew(Engine *e, size_t check) {
+        Check *c = engine_running(e, check);
+
+        if (c->driver->renew && c->is_open)
+                c->driver->renew(c);
 }
 
 usec_t engine_next_run_usec(const Engine *e, size_t check) {

@@ -63,6 +63,9 @@ bool engine_hold(Engine *e, size_t check, bool is_held);
  * sender. */
 int engine_report(Engine *e, size_t check, const Result *result, const Sender *sender);
 
+/* The unit of the check's service was started. */
+void engine_renew(Engine *e, size_t check);
+
 /* When the check runs next, CLOCK_MONOTONIC; 0 while it runs, USEC_INFINITY: not scheduled. */
 usec_t engine_next_run_usec(const Engine *e, size_t check);
 

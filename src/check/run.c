@@ -253,6 +253,14 @@ Workers *engine_workers(Engine *engine) {
         return engine->workers;
 }
 
+SystemdLink *engine_systemd(Engine *engine) {
+        return engine->systemd;
+}
+
+void engine_set_systemd(Engine *e, SystemdLink *systemd) {
+        e->systemd = systemd;
+}
+
 const char *engine_runtime_directory(const Engine *engine) {
         return engine->runtime_directory;
 }
