@@ -10,7 +10,7 @@
 #include "base/fd.h"
 
 #define UNWIND_MAX       64 /* steps until a call that is given up must have ended */
-#define HELPERS_WAIT_SEC 1
+#define HELPERS_WAIT_SEC 2
 
 /* A step of connecting in a helper thread. The handle is of the loop until it runs, and again when
  * it is done; of the thread while it runs, and to the end if it is abandoned then. */

@@ -45,7 +45,6 @@ def accepted(redis):
     return int(redis.info("total_connections_received"))
 
 
-@pytest.mark.valgrind
 def test_holds_one_connection_and_leaves_nothing(server, runner, authority):
     runner.start(tls(server, ca=authority.ca))
     assert runner.next()["outcome"] == "pass"
@@ -108,11 +107,13 @@ def test_password(directory, authority, runner):
         assert_result(results["none"], "fail", "auth/missing")
 
 
+@pytest.mark.valgrind
 def test_client_certificate(directory, authority, runner):
     mine = authority.issue("mine")
     with Redis(directory / "redis", tls=authority.issue(ends=90), tls_auth="yes") as redis:
         runner.start(tls(redis, f"ClientCertificate={mine.certificate}", f"ClientKey={mine.key}",
-                         ca=authority.ca) + tls(redis, ca=authority.ca, name="none"))
+                         ca=authority.ca, timeout="20s")
+                     + tls(redis, ca=authority.ca, name="none", timeout="20s"))
         results = {r["check"]: r for r in (runner.next(), runner.next())}
         assert_result(results["it"], "pass", "")
         assert_result(results["none"], "fail", "tls/client-certificate")
