@@ -59,6 +59,9 @@ static const Page page_started = { JSON_TYPE, PROBE_STARTUP, false, status_start
                                    render_started };
 static const Page page_status = { JSON_TYPE, PROBE_READINESS, true, status_report, render_status };
 
+static const Page page_history = { JSON_TYPE, PROBE_READINESS, true, status_always, render_history,
+                                   .is_for_trusted = true };
+
 static const Page page_components_status = { JSON_TYPE, PROBE_READINESS, true, status_components,
                                              render_status };
 static const Page page_components_ready = { JSON_TYPE, PROBE_READINESS, false, status_ready,
@@ -83,6 +86,7 @@ static const Route standard_routes[] = {
         { "/health/started", &page_started, .has_services = true },
         { "/startupz", &page_started },
         { "/health/status", &page_status, .has_services = true },
+        { "/health/history", &page_history, .has_services = true },
         { "/metrics", &page_metrics },
         { "/events", &page_events },
 };

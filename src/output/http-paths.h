@@ -14,6 +14,7 @@ typedef struct Page {
         unsigned (*status)(const RenderView *v);
         void (*render)(const RenderView *v, StrBuf *out); /* NULL: measurements */
         const char *fields;                               /* more lines for the header, or NULL */
+        bool is_for_trusted;                              /* others get 403; in no dialect */
 } Page;
 
 /* The others that stand behind the same paths, and the one that never ends. */

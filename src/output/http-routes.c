@@ -353,6 +353,8 @@ static bool key_take_query(const HttpRoutes *r, CacheKey *key, const Snapshot *s
         }
         if (own.length == 0 && request->query.length == 0 && !request->accept.start)
                 return true; /* as load balancers ask */
+        if (key->page->is_for_trusted)
+                return true;
 
         query = (HttpQuery){};
         if (!http_query_parse(own, &query) || !http_query_parse(request->query, &query))
@@ -387,6 +389,8 @@ HttpAnswer *http_routes_handle(void *userdata, const HttpRequest *request, const
                 return http_answer_ref(r->asterisk);
         if (!http_path_find(s->config, request->path, &target))
                 return http_answer_ref(r->not_found);
+        if (target.page->is_for_trusted && entry != HTTP_ENTRY_TRUSTED)
+                return http_answer_ref(r->forbidden);
         if (target.page == &page_events)
                 return http_answer_ref(r->events);
 

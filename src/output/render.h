@@ -79,6 +79,9 @@ void render_ready(const RenderView *v, StrBuf *out);
 void render_started(const RenderView *v, StrBuf *out);
 void render_status(const RenderView *v, StrBuf *out);
 
+/* /health/history */
+void render_history(const RenderView *v, StrBuf *out);
+
 /* Layout=components: /ready and /live. */
 void render_components_ready(const RenderView *v, StrBuf *out);
 void render_components_live(const RenderView *v, StrBuf *out);

@@ -271,6 +271,19 @@ def test_a_unix_socket_is_trusted_and_never_limited(shop):
             assert s.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
+def test_history_is_for_those_who_may_see_it(secretive):
+    for path in ("/health/history", "/health/history/shop", "/health/history/shop/file"):
+        assert secretive.get(path).status == 403
+        for answer in (secretive.get(path, local=True),
+                       secretive.get(path, headers={"Authorization": f"Bearer {TOKEN}",
+                                                    "Accept": "application/health+json"})):
+            assert answer.status == 200
+            (check,) = [c for name, c in answer.json["checks"].items() if name.endswith("file")]
+            assert [c["state"] for c in check["changes"]][0] == "pending"
+            assert len(check["runs"]) > 0 and set(check["runs"][0]) >= {"timestamp", "outcome"}
+    assert secretive.get("/health/history/nobody", local=True).status == 404
+
+
 @needs_root
 def test_agent_checks_come_from_there_as_well(shop, network):
     shop.conf("[HTTP]\nAllowFrom=192.0.2.0/25\n")
