@@ -32,6 +32,7 @@ typedef struct Daemon {
         Publisher *publisher;         /* owned */
         Notify *notify;               /* owned */
         Watchdog *watchdog;           /* owned */
+        HttpProbers *probers;         /* owned */
         HttpRoutes *routes;           /* owned */
         HttpServer *http;             /* owned */
         HttpEvents *events;           /* owned */

@@ -331,7 +331,10 @@ static int daemon_make_outputs(Daemon *d) {
         r = history_new(d->publisher, &d->history);
         if (r < 0)
                 return r;
-        r = http_routes_new(d->publisher, d->history, on_stats, d, &d->routes);
+        d->probers = http_probers_new();
+        if (!d->probers)
+                return -ENOMEM;
+        r = http_routes_new(d->publisher, d->history, d->probers, on_stats, d, &d->routes);
         if (r < 0)
                 return r;
         r = http_server_new(d->event, &HTTP_SERVER_LIMITS_DEFAULT, http_routes_handle, d->routes,
@@ -366,6 +369,7 @@ static int daemon_start(Daemon *d) {
                 .publisher = d->publisher,
                 .control = &d->control,
                 .history = d->history,
+                .probers = d->probers,
                 .next_run = on_next_run,
                 .listening = on_listening,
                 .userdata = d,
@@ -394,6 +398,7 @@ static void daemon_done(Daemon *d) {
         http_server_free(d->http);
         agent_free(d->agent);
         http_routes_free(d->routes);
+        http_probers_free(d->probers);
         history_free(d->history);
         units_free(d->units);
         engine_free(d->engine);

@@ -44,6 +44,28 @@ static json_object *json_of_values(const MeasuredList *l) {
         return a;
 }
 
+static json_object *json_of_probers(const ProberList *l) {
+        json_object *a = json_object_new_array();
+
+        for (size_t i = 0; a && i < l->n; i++) {
+                const ProberInfo *p = &l->items[i];
+                json_object *o = json_object_new_object();
+
+                if (!o)
+                        break;
+                put(o, "Address", json_object_new_string(p->address));
+                put(o, "Route", json_object_new_string(p->route));
+                put(o, "UserAgent", json_object_new_string(p->agent));
+                put(o, "LastTimestamp", json_object_new_uint64(p->seen));
+                put(o, "IntervalUSec",
+                    p->interval == 0 ? NULL : json_object_new_uint64(p->interval));
+                put(o, "HTTPStatus", json_object_new_uint64(p->status));
+                put(o, "NotReadyInRow", json_object_new_uint64(p->n_not_ready));
+                json_object_array_add(a, o);
+        }
+        return a;
+}
+
 static json_object *json_of_field(const Field *f, const void *object) {
         const void *p = (const char *) object + f->offset;
         uint64_t n;
@@ -65,6 +87,8 @@ static json_object *json_of_field(const Field *f, const void *object) {
                 return n == USEC_INFINITY ? NULL : json_object_new_uint64(n);
         case FIELD_VALUES:
                 return json_of_values(p);
+        case FIELD_PROBERS:
+                return json_of_probers(p);
         }
         return NULL;
 }

@@ -22,7 +22,8 @@
         FIELD(Type, "DrainReason", STRING, verdicts.drain_note),                                   \
         FIELD(Type, "DrainedBy", STRING, verdicts.drain_who),                                      \
         FIELD(Type, "DrainTimestamp", TIME, verdicts.drain_since),                                 \
-        FIELD(Type, "DrainUntilTimestamp", TIME, verdicts.drain_until)
+        FIELD(Type, "DrainUntilTimestamp", TIME, verdicts.drain_until),                            \
+        FIELD(Type, "Probers", PROBERS, verdicts.probers)
 
 static const Field host_items[] = {
         FIELD(View, "Version", STRING, version),

@@ -20,6 +20,15 @@ static void values_done(MeasuredList *l) {
         free(l->items);
 }
 
+static void probers_done(ProberList *l) {
+        for (size_t i = 0; i < l->n; i++) {
+                free(l->items[i].address);
+                free(l->items[i].route);
+                free(l->items[i].agent);
+        }
+        free(l->items);
+}
+
 static void fields_done(const Fields *fields, void *object) {
         for (size_t i = 0; i < fields->n; i++) {
                 void *p = (char *) object + fields->items[i].offset;
@@ -33,6 +42,9 @@ static void fields_done(const Fields *fields, void *object) {
                         break;
                 case FIELD_VALUES:
                         values_done(p);
+                        break;
+                case FIELD_PROBERS:
+                        probers_done(p);
                         break;
                 case FIELD_BOOL:
                 case FIELD_NUMBER:
@@ -104,6 +116,32 @@ static int read_values(sd_bus_message *m, MeasuredList *l) {
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
+static int read_probers(sd_bus_message *m, ProberList *l) {
+        const char *address, *route, *agent;
+        uint64_t seen, interval;
+        uint32_t n_not_ready;
+        uint16_t status;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "(sssttqu)");
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_read(m, "(sssttqu)", &address, &route, &agent, &seen, &interval,
+                                        &status, &n_not_ready)) > 0) {
+                ProberInfo *items = reallocarray(l->items, l->n + 1, sizeof(*items)), *p;
+
+                if (!items)
+                        return -ENOMEM;
+                l->items = items;
+                p = &items[l->n++];
+                *p = (ProberInfo){ strdup(address), strdup(route), strdup(agent), seen,
+                                   interval,        status,        n_not_ready };
+                if (!p->address || !p->route || !p->agent)
+                        return -ENOMEM;
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
 static int read_strings(sd_bus_message *m, char ***l) {
         const char *s;
         int r;
@@ -154,6 +192,8 @@ static int read_field(sd_bus_message *m, const Field *f, char type, void *object
                 return read_number(m, type, p);
         case FIELD_VALUES:
                 return read_values(m, p);
+        case FIELD_PROBERS:
+                return read_probers(m, p);
         }
         return -EINVAL;
 }
@@ -161,9 +201,10 @@ static int read_field(sd_bus_message *m, const Field *f, char type, void *object
 /* Whether a property of this signature fits the field: a vitald of another version may differ. */
 static bool field_takes(const Field *f, const char *signature) {
         static const char *const signatures[] = {
-                [FIELD_STRING] = "s o g",  [FIELD_STRINGS] = "as", [FIELD_BOOL] = "b",
-                [FIELD_NUMBER] = "q u t",  [FIELD_TIME] = "t",     [FIELD_SPAN] = "t",
-                [FIELD_VALUES] = "a(sds)",
+                [FIELD_STRING] = "s o g",  [FIELD_STRINGS] = "as",
+                [FIELD_BOOL] = "b",        [FIELD_NUMBER] = "q u t",
+                [FIELD_TIME] = "t",        [FIELD_SPAN] = "t",
+                [FIELD_VALUES] = "a(sds)", [FIELD_PROBERS] = "a(sssttqu)",
         };
         const char *at = strstr(signatures[f->type], signature);
 
@@ -411,4 +452,12 @@ CheckInfo *view_find_check(const View *v, const char *name) {
                         if (check_is_called(&v->services[i].checks[j], name))
                                 return &v->services[i].checks[j];
         return NULL;
+}
+
+size_t probers_told(const ProberList *l, uint64_t times) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < l->n; i++)
+                n += l->items[i].n_not_ready >= times;
+        return n;
 }

@@ -20,10 +20,11 @@ typedef enum FieldType {
         FIELD_STRING,  /* char *, never NULL */
         FIELD_STRINGS, /* char **, NULL: none */
         FIELD_BOOL,
-        FIELD_NUMBER, /* uint64_t */
-        FIELD_TIME,   /* usec_t, a date */
-        FIELD_SPAN,   /* usec_t, a duration */
-        FIELD_VALUES, /* MeasuredList */
+        FIELD_NUMBER,  /* uint64_t */
+        FIELD_TIME,    /* usec_t, a date */
+        FIELD_SPAN,    /* usec_t, a duration */
+        FIELD_VALUES,  /* MeasuredList */
+        FIELD_PROBERS, /* ProberList */
 } FieldType;
 
 /* One property, which is a key of --json= as well, and where it goes. */
@@ -48,6 +49,23 @@ typedef struct MeasuredList {
         size_t n;
 } MeasuredList;
 
+/* Somebody who asks vitald for readiness, and what he was told. */
+typedef struct ProberInfo {
+        char *address, *route, *agent; /* owned */
+        usec_t seen;
+        usec_t interval;      /* 0: has asked once */
+        uint64_t status;      /* of the last answer */
+        uint64_t n_not_ready; /* answers in a row that said so */
+} ProberInfo;
+
+typedef struct ProberList {
+        ProberInfo *items; /* owned */
+        size_t n;
+} ProberList;
+
+/* How many have been told so that often at least. */
+size_t probers_told(const ProberList *l, uint64_t times);
+
 /* What host and services have in common: the three verdicts, and a drain. */
 typedef struct Verdicts {
         char *state;  /* owned: one word for all: "ready", "degraded", "draining", "starting" */
@@ -59,6 +77,7 @@ typedef struct Verdicts {
         bool is_draining;
         usec_t drain_since, drain_until;
         char *drain_who, *drain_note; /* owned */
+        ProberList probers;           /* recent ones of those whom a drain is for */
 } Verdicts;
 
 /* Spans of 0 are not set, USEC_INFINITY is "none" for latency and next run. */

@@ -77,6 +77,15 @@ static void note_first(Table *t, const CheckInfo *c, const ServiceInfo *s, const
                 table_note(t, COLUMN_STATE, TONE_FAINT, "%s", b.text);
 }
 
+/* Who has read of the drain: the host's is told of behind the table. */
+static void note_probers(Table *t, const ServiceInfo *s) {
+        _cleanup_strbuf_ StrBuf b = {};
+
+        probers_describe(&b, &s->verdicts.probers, 1);
+        if (b.text)
+                table_note(t, COLUMN_STATE, TONE_PLAIN, "%s", b.text);
+}
+
 /* The text beside the service that no check is the cause of. */
 static void service_text(StrBuf *b, const ServiceInfo *s, const View *v) {
         if (*s->defect)
@@ -117,6 +126,8 @@ static void add_service(Table *t, const View *v, const ServiceInfo *s) {
         has_text = text.text;
         if (has_text)
                 table_cell(t, TONE_PLAIN, "%s", text.text);
+        if (has_text && s->verdicts.is_draining)
+                note_probers(t, s);
         if (!service_is_down(s))
                 for (CauseKind kind = 0; kind < CAUSE_KINDS; kind++)
                         add_causes(t, v, s, kind, &has_text);
@@ -135,6 +146,26 @@ static void add_check(Table *t, const View *v, const ServiceInfo *s, const Check
 }
 
 /* -- lines behind the table -------------------------------------------------------------------- */
+
+static void print_probers(const Screen *screen, const Verdicts *d) {
+        _cleanup_strbuf_ StrBuf b = {};
+        char span[TIMESPAN_MAX];
+
+        if (!d->is_draining)
+                return;
+        strbuf_append(&b, "Drain: ");
+        probers_describe(&b, &d->probers, 1);
+        for (size_t i = 0; i < d->probers.n; i++) {
+                const ProberInfo *p = &d->probers.items[i];
+
+                strbuf_printf(&b, "%s%s %s", i == 0 ? ": " : ", ", p->address, p->route);
+                if (p->interval > 0)
+                        strbuf_printf(&b, " every %s", timespan_format(span, p->interval));
+                strbuf_printf(&b, " was told %" PRIu64, p->status);
+        }
+        if (!b.failed)
+                screen_wrap(screen, TONE_WARNING, b.text, 0, 2);
+}
 
 static void print_overrides(const Screen *screen, const View *v, const ServiceInfo *s) {
         char age[TIMESPAN_MAX], until[TIMESTAMP_MAX];
@@ -238,6 +269,7 @@ void status_print_host(const Screen *screen, const View *v) {
         for (size_t i = 0; i < v->n_services; i++)
                 add_service(&t, v, &v->services[i]);
         table_print(&t, screen);
+        print_probers(screen, &v->verdicts);
         for (size_t i = 0; i < v->n_services; i++)
                 print_overrides(screen, v, &v->services[i]);
         print_reload_error(screen, v);
@@ -274,6 +306,7 @@ void status_print_service(const Screen *screen, const View *v, const ServiceInfo
         for (size_t i = 0; i < s->n_checks; i++)
                 add_check(&t, v, s, &s->checks[i]);
         table_print(&t, screen);
+        print_probers(screen, &s->verdicts);
         print_overrides(screen, v, s);
         fprintf(screen->file, "%sLiveness %s, %s.%s\n", tone_begin(screen, TONE_FAINT),
                 s->verdicts.is_alive ? "alive" : "dead",

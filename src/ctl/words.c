@@ -140,6 +140,18 @@ void drain_describe(StrBuf *b, const Verdicts *d, const View *v) {
                 strbuf_printf(b, ": %s", d->drain_note);
 }
 
+void probers_describe(StrBuf *b, const ProberList *l, uint64_t times) {
+        size_t told = probers_told(l, times);
+
+        if (l->n == 0)
+                strbuf_append(b, "nobody has asked of late");
+        else
+                strbuf_printf(b, "%zu of %zu %s read 503", told, l->n,
+                              l->n == 1 ? "prober has" : "probers have");
+        if (l->n > 0 && times > 1)
+                strbuf_printf(b, " %" PRIu64 " times", times);
+}
+
 void verdict_headline(StrBuf *b, const Verdicts *d) {
         bool is_degraded = str_equal(d->state, "degraded");
 

@@ -46,6 +46,9 @@ void check_describe_first(StrBuf *b, const CheckInfo *c, const ServiceInfo *s, c
 /* "drained by root 5min ago, until 03:40:00: kernel update" */
 void drain_describe(StrBuf *b, const Verdicts *d, const View *v);
 
+/* "1 of 2 probers have read 503", so many times at least. */
+void probers_describe(StrBuf *b, const ProberList *l, uint64_t times);
+
 /* "READY (200)", "DEAD, NOT READY (503)" */
 void verdict_headline(StrBuf *b, const Verdicts *d);
 

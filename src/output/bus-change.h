@@ -27,6 +27,10 @@ typedef struct BusDrainRow {
         uint64_t since_realtime, until_realtime; /* 0 if not draining; until: UINT64_MAX for ever */
 } BusDrainRow;
 
+/* The property Probers: userdata is the row of the service or manager. */
+int bus_get_probers(sd_bus *bus, const char *path, const char *interface, const char *property,
+                    sd_bus_message *reply, void *userdata, sd_bus_error *error);
+
 void bus_drain_row(const Drain *d, BusDrainRow *ret);
 
 /* When an age on CLOCK_BOOTTIME ends, as CLOCK_REALTIME sees it now. */
@@ -39,5 +43,7 @@ uint64_t bus_until_realtime(usec_t until_boottime);
         SD_BUS_PROPERTY("DrainReason", "s", NULL, offsetof(Row, member.reason), 0),                \
         SD_BUS_PROPERTY("DrainedBy", "s", NULL, offsetof(Row, member.by), 0),                      \
         SD_BUS_PROPERTY("DrainTimestamp", "t", NULL, offsetof(Row, member.since_realtime), 0),     \
-        SD_BUS_PROPERTY("DrainUntilTimestamp", "t", NULL, offsetof(Row, member.until_realtime), 0)
+        SD_BUS_PROPERTY("DrainUntilTimestamp", "t", NULL, offsetof(Row, member.until_realtime),    \
+                        0),                                                                        \
+        SD_BUS_PROPERTY("Probers", "a(sssttqu)", bus_get_probers, 0, 0)
 /* clang-format on */

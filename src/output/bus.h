@@ -10,6 +10,7 @@
 
 #include "model/control.h"
 #include "output/history.h"
+#include "output/http-probers.h"
 #include "output/publisher.h"
 
 #define BUS_NAME "org.vitald1"
@@ -28,6 +29,7 @@ typedef struct BusContext {
         Publisher *publisher;
         const Control *control;
         const History *history;
+        const HttpProbers *probers;
 
         /* CLOCK_MONOTONIC of a check's next run, USEC_INFINITY for none. */
         usec_t (*next_run)(void *userdata, size_t check);

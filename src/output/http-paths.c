@@ -186,3 +186,26 @@ bool http_path_find(const Config *config, HttpSlice path, HttpTarget *ret) {
                 return true;
         return routes_find(standard_routes, ELEMENTSOF(standard_routes), decoded, config, ret);
 }
+
+bool http_target_tells_readiness(const HttpTarget *t) {
+        return t->check == INDEX_NONE && t->page->probe == PROBE_READINESS &&
+               t->page->status != status_always && t->page != &page_html;
+}
+
+const HttpProber *http_path_next_prober(const HttpProbers *p, const Config *config, size_t service,
+                                        usec_t now_usec, size_t *at) {
+        const HttpProber *i;
+
+        while ((i = http_probers_next(p, now_usec, at))) {
+                HttpTarget t;
+
+                if (!http_path_find(config, (HttpSlice){ i->route, strlen(i->route) }, &t) ||
+                    !http_target_tells_readiness(&t))
+                        continue;
+                if (service == INDEX_NONE || t.service == service ||
+                    (t.service == INDEX_NONE && config->services[service].counts_for_host &&
+                     !config->services[service].is_shadow))
+                        return i;
+        }
+        return NULL;
+}

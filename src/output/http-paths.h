@@ -4,6 +4,7 @@
 /* Which path is what page, for which service and check. */
 
 #include "output/http-parse.h"
+#include "output/http-probers.h"
 #include "output/render.h"
 
 /* What can be asked for. */
@@ -28,3 +29,12 @@ typedef struct HttpTarget {
 
 /* False: there is no such path. One slash at its end makes no difference. */
 bool http_path_find(const Config *config, HttpSlice path, HttpTarget *ret);
+
+/* Whether what is answered there says if this service, or the host, is ready; one check alone, and
+ * what a browser shows, is nobody's traffic. */
+bool http_target_tells_readiness(const HttpTarget *t);
+
+/* As http_probers_next(), of those that a drain of the service is told: who asks for it, and who
+ * asks for the host if the service counts there. INDEX_NONE, the host: all. */
+const HttpProber *http_path_next_prober(const HttpProbers *p, const Config *config, size_t service,
+                                        usec_t now_usec, size_t *at);

@@ -41,6 +41,7 @@ typedef struct CacheSlot {
         HttpAnswer *answer;       /* owned reference */
         HttpAnswer *not_modified; /* owned reference: for who has the body already; or NULL */
         char etag[ETAG_MAX];      /* "": the body is for once */
+        bool is_ready;            /* what it says, if it is asked for readiness */
         usec_t made_usec;
 } CacheSlot;
 
@@ -49,6 +50,7 @@ struct HttpRoutes {
         HttpRoutesStats stats;
         void *userdata;                                         /* borrowed */
         const History *history;                                 /* borrowed */
+        HttpProbers *probers;                                   /* borrowed */
         HttpGate *gate;                                         /* owned */
         HttpAnswer *not_found, *asterisk, *forbidden, *limited; /* owned references */
         HttpAnswer *events; /* owned reference: how a stream begins */
@@ -127,6 +129,7 @@ static int slot_fill(HttpRoutes *r, CacheSlot *slot, const Snapshot *s) {
         if (e < 0)
                 return e;
         v.status = is_always_ok ? 200 : page->status(&v);
+        slot->is_ready = v.verdict.ready == READINESS_READY;
         if (!slot->key.is_options)
                 routes_render(r, &slot->key, &v, &body);
         if (body.failed)
@@ -376,6 +379,7 @@ HttpAnswer *http_routes_handle(void *userdata, const HttpRequest *request, const
         const Snapshot *s = publisher_current(r->publisher);
         HttpAnswer *refusal = NULL;
         const CacheSlot *slot;
+        HttpAnswer *answer;
         HttpTarget target;
         HttpEntry entry;
         CacheKey key;
@@ -407,8 +411,12 @@ HttpAnswer *http_routes_handle(void *userdata, const HttpRequest *request, const
         slot = routes_answer(r, &key, s);
         if (!slot)
                 return NULL;
-        return http_answer_ref(matches_etag(request, slot->etag) ? slot->not_modified
-                                                                 : slot->answer);
+        answer = matches_etag(request, slot->etag) ? slot->not_modified : slot->answer;
+        target.page = key.page;
+        if (http_target_tells_readiness(&target))
+                http_probers_note(r->probers, request, peer, answer->status, slot->is_ready,
+                                  clock_usec(CLOCK_MONOTONIC_COARSE));
+        return http_answer_ref(answer);
 }
 
 /* -- life ------------------------------------------------------------------------------------- */
@@ -429,8 +437,8 @@ HttpRoutes *http_routes_free(HttpRoutes *r) {
         return NULL;
 }
 
-int http_routes_new(Publisher *publisher, const History *history, HttpRoutesStats stats,
-                    void *userdata, HttpRoutes **ret) {
+int http_routes_new(Publisher *publisher, const History *history, HttpProbers *probers,
+                    HttpRoutesStats stats, void *userdata, HttpRoutes **ret) {
         _cleanup_(http_routes_freep) HttpRoutes *r = calloc(1, sizeof(HttpRoutes));
 
         if (!r)
@@ -438,6 +446,7 @@ int http_routes_new(Publisher *publisher, const History *history, HttpRoutesStat
 
         r->publisher = publisher;
         r->history = history;
+        r->probers = probers;
         r->stats = stats;
         r->userdata = userdata;
         r->not_found = http_answer_new_status(404, NULL);

@@ -39,7 +39,8 @@ typedef struct Waiting {
 typedef struct Server {
         sd_event *event;
         Publisher *publisher;
-        History *history; /* owned */
+        History *history;     /* owned */
+        HttpProbers *probers; /* owned */
         State *state;
         Bus *bus;
         char refusal[256];
@@ -292,7 +293,11 @@ static int serve(Server *s, BusMode mode, const char *runtime_directory) {
         if ((r = journal_subscribe(s->publisher)) < 0 ||
             (r = history_new(s->publisher, &s->history)) < 0)
                 return r;
+        s->probers = http_probers_new();
+        if (!s->probers)
+                return -ENOMEM;
         context.history = s->history;
+        context.probers = s->probers;
         if ((r = bus_new(s->event, &context, mode, runtime_directory, &s->bus)) < 0 ||
             (r = sd_event_add_io(s->event, NULL, STDIN_FILENO, POLLIN, on_input, s)) < 0 ||
             (r = sd_event_set_signal_exit(s->event, true)) < 0)
@@ -330,6 +335,7 @@ int main(int argc, char **argv) {
         }
         publisher_free(s.publisher);
         history_free(s.history);
+        http_probers_free(s.probers);
         state_free(s.state);
         sd_event_unref(s.event);
         return r < 0 ? 1 : 0;
