@@ -364,7 +364,7 @@ static bool key_take_query(const HttpRoutes *r, CacheKey *key, const Snapshot *s
                 *ret = http_answer_new_status(400, NULL);
         else if (wants_html(key, request, &query)) {
                 key->page = &page_html;
-                return true;
+                return key_take_excluded(r, key, s, &query, ret);
         } else if (!key_choose_dialect(key, request, &query))
                 *ret = answer_unknown_format();
         else {

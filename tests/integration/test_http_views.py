@@ -127,6 +127,11 @@ def test_exclude(shop, marks):
     assert shop.get("/", local=True).text.startswith("NOT READY: ")
     assert shop.get("/?exclude=orders/queue", local=True).text == "ready\n"
 
+    page = {"Accept": "text/html"}      # As browsers ask.
+    for query, status in (("", 503), ("?exclude=orders/queue", 200), ("?exclude=db", 503),
+                          ("?exclude=nothing", 400)):
+        assert shop.get("/" + query, headers=page).status == status
+
     marks.clear("cache")
     eventually(lambda: shop.get("/health/ready/orders/cache").status == 503)
     body = valid(shop.get("/health/ready?exclude=orders/queue"), "ready")
