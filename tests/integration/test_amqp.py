@@ -12,6 +12,9 @@ from lib.peers import (Proxy, TcpServer, close_at_once, hold, refused_address, r
                        send_then_close, send_then_hold)
 from lib.process import SLOWNESS, eventually
 from lib.runner import assert_result
+from lib.vitald import needs_module
+
+pytestmark = needs_module("amqp")
 
 JOBS = "Source=/amq/queue/jobs"
 

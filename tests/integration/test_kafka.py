@@ -13,6 +13,9 @@ from lib.kafkawire import LIST_OFFSETS, METADATA, OFFSET_FETCH, Broker
 from lib.peers import TcpServer, refused_address
 from lib.process import SLOWNESS, eventually
 from lib.runner import CheckRunner, assert_result
+from lib.vitald import needs_module
+
+pytestmark = needs_module("kafka")
 
 UNKNOWN_TOPIC, TOPIC_DENIED, GROUP_DENIED = 3, 29, 30
 

@@ -15,6 +15,9 @@ from lib.peers import (TcpServer, close_at_once, refused_address, reset_at_once,
                        send_then_close, send_then_hold)
 from lib.process import SLOWNESS
 from lib.runner import assert_result
+from lib.vitald import needs_module
+
+pytestmark = needs_module("kafka")
 
 
 @pytest.fixture

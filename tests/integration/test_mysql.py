@@ -14,6 +14,9 @@ from lib.peers import (TcpServer, close_at_once, hold, refused_address, reset_at
                        send_then_close, send_then_hold)
 from lib.process import SLOWNESS, eventually
 from lib.runner import CheckRunner, assert_result
+from lib.vitald import needs_module
+
+pytestmark = needs_module("mysql")
 
 
 @pytest.fixture(scope="module")

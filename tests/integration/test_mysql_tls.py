@@ -15,6 +15,9 @@ from lib.peers import TcpServer, hold, refused_address
 from lib.process import eventually
 from lib.runner import assert_result
 from lib.tls import Authority
+from lib.vitald import needs_module
+
+pytestmark = needs_module("mysql")
 
 
 @dataclasses.dataclass

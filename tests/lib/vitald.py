@@ -12,6 +12,8 @@ import signal
 import socket
 import subprocess
 
+import pytest
+
 from lib.process import (CLEAN_ENVIRONMENT, Process, SLOWNESS, eventually, free_port)
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -37,6 +39,12 @@ def build_directory():
         if (place / "vitald").exists():
             return place
     return SOURCE / "build" / "gcc"
+
+
+def needs_module(name):
+    """For pytestmark: of a build that has the check type."""
+    return pytest.mark.skipif(not (build_directory() / f"check-{name}.so").exists(),
+                              reason=f"this build has no check type {name}")
 
 
 # With these freed memory is given back at once, so that what stays is what somebody holds.
