@@ -476,7 +476,7 @@ void engine_renew(Engine *e, size_t check) {
 usec_t engine_next_run_usec(const Engine *e, size_t check) {
         const Check *c = engine_running(e, check);
 
-        return c->run ? 0 : e->due_usec[c->index];
+        return c->run ? 0 : check_is_held(c) ? USEC_INFINITY : e->due_usec[c->index];
 }
 
 void engine_kick(Engine *e) {

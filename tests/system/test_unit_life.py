@@ -181,6 +181,24 @@ def test_a_stopped_unit_is_no_alarm_when_vitald_starts_or_reloads(units, vitald)
     vitald.wait_status("/health/ready/app", 200)
 
 
+def test_a_check_that_is_shared_rests_for_one_and_runs_for_the_other(units, vitald):
+    units.systemctl("stop", "idle.service")
+    vitald.write("checks/ready.conf", f"[Check]\nType=file\nPath={units.root}{READY}\n"
+                 "Interval=50ms\n")
+    vitald.service("idle", "[Service]\nUnit=idle.service\n[Check ready]\nFrom=ready\n")
+    vitald.service("all", "[Check ready]\nFrom=ready\n")
+    vitald.start()
+    vitald.wait_status("/health/ready/all", 200)
+    eventually(lambda: vitald.show("idle/ready")["State"] == "skipped")
+    units.systemctl("start", "idle.service")
+    vitald.wait_status("/health/ready/idle", 200)
+    units.systemctl("stop", "idle.service")
+    vitald.wait_status("/health/ready/idle", 503)
+    before = vitald.show("all/ready")["NRuns"]
+    eventually(lambda: vitald.show("all/ready")["NRuns"] > before + 3)
+    assert vitald.show("idle/ready")["State"] == "skipped"
+
+
 def test_nothing_flips_while_systemd_or_the_bus_begins_anew(units, running):
     before = len(running.log)
     for command in (["daemon-reload"], ["daemon-reexec"], ["restart", "dbus.service"]):
