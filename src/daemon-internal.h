@@ -86,6 +86,9 @@ void daemon_configure_outputs(Daemon *d, const Config *c);
 
 void daemon_log_diagnostics(const Config *c);
 
+/* How much the linter finds, in one line; nothing when it finds nothing. */
+void daemon_log_findings(const Daemon *d, const Config *c);
+
 /* Fills in d->control. */
 void daemon_control_init(Daemon *d);
 

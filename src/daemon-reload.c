@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "daemon-internal.h"
+#include "model/lint.h"
 
 /* Reloads by signal are this far apart at least; signals that come meanwhile make one. */
 #define RELOAD_EVERY_USEC (500 * USEC_PER_MSEC)
@@ -29,6 +30,17 @@ void daemon_log_diagnostics(const Config *c) {
         for (size_t i = 0; i < c->diagnostics.n; i++)
                 log_error("%s:%u: %s", c->diagnostics.items[i].file, c->diagnostics.items[i].line,
                           c->diagnostics.items[i].text);
+}
+
+void daemon_log_findings(const Daemon *d, const Config *c) {
+        _cleanup_(findings_done) Findings f = {};
+
+        if (lint_config(c, &(LintFacts){ d->options->watchdog_usec }, &f) < 0 ||
+            f.n_warnings + f.n_hints == 0)
+                return;
+        log_notice("%zu warning%s and %zu hint%s on the configuration, see vitalctl verify",
+                   f.n_warnings, f.n_warnings == 1 ? "" : "s", f.n_hints,
+                   f.n_hints == 1 ? "" : "s");
 }
 
 /* Refuses a reload: the configuration in force stays, and the picture says why. */
@@ -96,9 +108,11 @@ int daemon_reload(Daemon *d, char **ret_error) {
 
         notify_reloading(d->notify);
         r = daemon_load_and_take(d, ret_error);
-        if (r >= 0)
+        if (r >= 0) {
                 log_info("Configuration reloaded: %zu services, %zu checks",
                          d->state->config->n_services, d->state->config->n_checks);
+                daemon_log_findings(d, d->state->config);
+        }
         notify_reloaded(d->notify);
         return r;
 }

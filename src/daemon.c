@@ -269,6 +269,7 @@ static int daemon_load_first(Daemon *d) {
         if (r < 0)
                 return log_errno(LOG_ERR, r, "Cannot load the configuration");
         daemon_log_diagnostics(c);
+        daemon_log_findings(d, c);
         d->state = state_new(c, time_now());
         return d->state ? 0 : -ENOMEM;
 }

@@ -10,6 +10,7 @@
 
 typedef struct DaemonOptions {
         ConfigSources sources; /* where the configuration is */
+        usec_t watchdog_usec;  /* of its unit, for the linter; 0: none */
         char *const *listen;   /* borrowed; instead of Listen= in vitald.conf; may be NULL */
         BusMode bus;
         const char *runtime_directory; /* borrowed; exists */

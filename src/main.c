@@ -20,6 +20,7 @@
 #include "check/engine.h"
 #include "daemon.h"
 #include "probe-url.h"
+#include "verify.h"
 
 typedef enum Mode { MODE_DAEMON, MODE_VERIFY, MODE_PROBE } Mode;
 
@@ -31,6 +32,8 @@ typedef struct Arguments {
         const char *probe_url;         /* borrowed from argv */
         char **listen;                 /* owned */
         BusMode bus;
+        VerifyFormat format;
+        bool is_strict;
 } Arguments;
 
 static void arguments_done(Arguments *a) {
@@ -52,9 +55,11 @@ static void print_help(void) {
              "     --state-directory=DIR    Where is kept what outlives a boot\n"
              "                              ($STATE_DIRECTORY, /var/lib/vitald)\n"
              "     --log-level=LEVEL        emerg alert crit err warning notice info debug\n"
-             "     --verify                 Check the configuration, print what is wrong, exit 78 "
-             "if\n"
-             "                              anything is\n"
+             "     --verify                 Check the configuration, print what is wrong and what "
+             "will\n"
+             "                              hurt, exit 78 if anything is wrong\n"
+             "     --strict                 With --verify: warnings count as wrong\n"
+             "     --json=short|pretty      With --verify: print JSON\n"
              "     --probe URL              Run one check without configuration and print its "
              "result\n\n"
              "See vitald(8), vitald.conf(5), vitald.services(5) and vitalctl(1).");
@@ -75,6 +80,8 @@ enum {
         ARG_STATE_DIRECTORY,
         ARG_LOG_LEVEL,
         ARG_VERIFY,
+        ARG_STRICT,
+        ARG_JSON,
         ARG_PROBE,
 };
 
@@ -113,6 +120,12 @@ static int option_apply(Arguments *a, int option) {
         case ARG_VERIFY:
                 a->mode = MODE_VERIFY;
                 return 1;
+        case ARG_STRICT:
+                a->is_strict = true;
+                return 1;
+        case ARG_JSON:
+                r = verify_format_from_string(optarg, &a->format);
+                return r < 0 ? usage_error("--json= takes off, short or pretty, not", optarg) : 1;
         case ARG_PROBE:
                 a->mode = MODE_PROBE;
                 a->probe_url = optarg;
@@ -132,6 +145,8 @@ static int arguments_parse(Arguments *a, int argc, char *argv[]) {
                 { "state-directory", required_argument, NULL, ARG_STATE_DIRECTORY },
                 { "log-level", required_argument, NULL, ARG_LOG_LEVEL },
                 { "verify", no_argument, NULL, ARG_VERIFY },
+                { "strict", no_argument, NULL, ARG_STRICT },
+                { "json", required_argument, NULL, ARG_JSON },
                 { "probe", required_argument, NULL, ARG_PROBE },
                 {},
         };
@@ -144,6 +159,8 @@ static int arguments_parse(Arguments *a, int argc, char *argv[]) {
         }
         if (optind < argc)
                 return usage_error("Unexpected argument", argv[optind]);
+        if ((a->is_strict || a->format != VERIFY_TEXT) && a->mode != MODE_VERIFY)
+                return usage_error("--strict and --json= are for --verify", NULL);
         return 1;
 }
 
@@ -272,6 +289,7 @@ static int run_daemon(const Arguments *a) {
                 return EXIT_FAILURE;
         options = (DaemonOptions){
                 .sources = sources_of(a),
+                .watchdog_usec = watchdog_from_environment(),
                 .listen = a->listen,
                 .bus = a->bus,
                 .runtime_directory = runtime_directory,
@@ -282,20 +300,14 @@ static int run_daemon(const Arguments *a) {
 }
 
 static int run_verify(const Arguments *a) {
-        _cleanup_(config_unrefp) Config *config = NULL;
-        _cleanup_free_ char *text = NULL;
-        ConfigSources sources = sources_of(a);
-        int r;
+        VerifyOptions options = {
+                .sources = sources_of(a),
+                .watchdog_usec = watchdog_from_environment(),
+                .format = a->format,
+                .is_strict = a->is_strict,
+        };
 
-        r = config_load(&sources, &config);
-        if (r >= 0)
-                r = config_verify_format(config, &text);
-        if (r < 0) {
-                log_errno(LOG_ERR, r, "Cannot load the configuration");
-                return EXIT_FAILURE;
-        }
-        fputs(text, stderr);
-        return diagnostics_is_empty(&config->diagnostics) ? EXIT_SUCCESS : EX_CONFIG;
+        return verify(&options);
 }
 
 int main(int argc, char *argv[]) {

@@ -38,7 +38,7 @@ _vitalctl() {
         undrain) options+=' --all' ;;
         override) options+=' --timeout= --reason=' ;;
         report) options+=' --value=' ;;
-        verify) options+=' --root=' ;;
+        verify) options+=' --root= --strict --json=' ;;
         esac
 
         case $cur in

@@ -182,6 +182,8 @@ static int loader_main(Loader *l, Document *ret) {
         file = tree_list_find(&files, MAIN_FILE);
         r = document_load(file && !file->is_masked ? file->path : NULL, NULL, &drop_ins,
                           &l->config->diagnostics, ret);
+        if (r >= 0)
+                r = places_add(l->sources->places, "", "", ret);
         if (r < 0)
                 return r;
         r = loader_main_sections(l, ret);
@@ -337,6 +339,8 @@ static int loader_service_load(Loader *l, ServiceLoad *s) {
         if (r < 0)
                 return r;
         r = document_load(s->path, s->text, &drop_ins, &c->diagnostics, &s->document);
+        if (r >= 0)
+                r = places_add(l->sources->places, "services", s->name, &s->document);
         if (r < 0)
                 return r;
         r = loader_service_sections(l, s);
@@ -345,20 +349,6 @@ static int loader_service_load(Loader *l, ServiceLoad *s) {
         loader_service_shadow(s->service);
         r = loader_service_links(l, s);
         return r < 0 ? r : loader_service_defect(l, s);
-}
-
-static int service_file_compare(const void *a, const void *b) {
-        const TreeFile *x = a, *y = b;
-
-        return strcmp(x->name, y->name);
-}
-
-/* Cuts ".conf" off the names and sorts by what is left: "a" before "a-b". */
-static void service_files_sort(TreeList *files) {
-        for (size_t i = 0; i < files->n; i++)
-                files->items[i].name[strlen(files->items[i].name) - strlen(".conf")] = 0;
-        if (files->n > 0)
-                qsort(files->items, files->n, sizeof(TreeFile), service_file_compare);
 }
 
 static int loader_service(Loader *l, ServiceLoad s) {
@@ -412,7 +402,7 @@ static int loader_services(Loader *l) {
         if (r < 0)
                 return r;
         has_builtin = !tree_list_find(&files, BUILTIN_FILE);
-        service_files_sort(&files);
+        tree_list_cut_suffix(&files);
         l->config->services = calloc(files.n + 1, sizeof(ServiceConfig));
         if (!l->config->services)
                 return -ENOMEM;
@@ -455,6 +445,9 @@ static int loader_load(Loader *l, Document *main_document) {
                 return r;
         sources = loader_check_sources(l);
         r = shared_checks_load(l->sources->root, &sources, &l->config->diagnostics, &l->shared);
+        for (size_t i = 0; r >= 0 && i < l->shared.n; i++)
+                r = places_add(l->sources->places, "checks", l->shared.items[i].name,
+                               &l->shared.items[i].document);
         if (r < 0)
                 return r;
         r = loader_services(l);

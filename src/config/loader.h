@@ -9,6 +9,7 @@
  * Whether it may be used is the caller's decision: a start takes it, a reload only if
  * diagnostics_is_empty(). */
 
+#include "config/places.h"
 #include "model/config.h"
 
 /* More are faults of the files that hold them. */
@@ -19,6 +20,7 @@ typedef struct ConfigSources {
         const char *root;                  /* in front of the search path; NULL: none */
         const char *credentials_directory; /* NULL: there is none */
         const CheckTypes *types;
+        Places *places; /* where all keys stand is added to it; NULL: nobody asks */
         bool is_reload; /* for messages: what only a restart can bring */
 } ConfigSources;
 
@@ -29,7 +31,3 @@ int config_load(const ConfigSources *sources, Config **ret);
  * drop-ins, no built-in service. Otherwise like config_load(). */
 int config_load_text(const ConfigSources *sources, const char *name, const char *text,
                      Config **ret);
-
-/* What --verify prints: "FILE:LINE: text" for each fault, then a line with the sum. The caller's to
- * free; -ENOMEM. */
-int config_verify_format(const Config *c, char **ret);

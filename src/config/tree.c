@@ -144,6 +144,13 @@ int tree_list(const char *root, const char *folder, Diagnostics *d, TreeList *re
         return 0;
 }
 
+void tree_list_cut_suffix(TreeList *l) {
+        for (size_t i = 0; i < l->n; i++)
+                l->items[i].name[strlen(l->items[i].name) - strlen(".conf")] = 0;
+        if (l->n > 0)
+                qsort(l->items, l->n, sizeof(TreeFile), tree_file_compare);
+}
+
 const TreeFile *tree_list_find(const TreeList *l, const char *name) {
         for (size_t i = 0; i < l->n; i++)
                 if (str_equal(l->items[i].name, name))

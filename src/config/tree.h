@@ -27,6 +27,9 @@ void tree_list_done(TreeList *l);
  * What cannot be listed is a diagnostic. root may be NULL. 0 or -ENOMEM. */
 int tree_list(const char *root, const char *folder, Diagnostics *d, TreeList *ret);
 
+/* Cuts ".conf" off the names and sorts by what is left: "a" before "a-b". */
+void tree_list_cut_suffix(TreeList *l);
+
 /* The file of that name, or NULL. */
 const TreeFile *tree_list_find(const TreeList *l, const char *name);
 

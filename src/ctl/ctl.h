@@ -26,7 +26,7 @@ typedef struct Ctl {
         ClientOptions where;
         JsonMode json;
         Question question;
-        bool is_quiet, all;
+        bool is_quiet, all, is_strict;
         usec_t timeout_usec; /* USEC_INFINITY: none */
         const char *reason;  /* borrowed; "" for none */
         StrBuf values;       /* owned: of --value=, separated by blanks */

@@ -18,6 +18,7 @@ enum {
         TAKES_QUIET = 1 << 5,
         TAKES_ROOT = 1 << 6,
         TAKES_VALUES = 1 << 7,
+        TAKES_STRICT = 1 << 8,
 };
 
 typedef struct Verb {
@@ -53,7 +54,8 @@ static const Verb verbs[] = {
         { "report", "SERVICE/CHECK STATE [MESSAGE]", "Report pass, warn or fail", 2, 3,
           TAKES_VALUES, verb_report },
         { "reload", "", "Load the configuration again", 0, 0, 0, verb_reload },
-        { "verify", "", "Check the configuration", 0, 0, TAKES_ROOT, verb_verify },
+        { "verify", "", "What is wrong with the configuration, or will hurt", 0, 0,
+          TAKES_ROOT | TAKES_STRICT | TAKES_JSON, verb_verify },
         { "probe", "URL", "Run one check that is not configured", 1, 1, 0, verb_probe },
 };
 
@@ -78,6 +80,7 @@ static void print_help(void) {
              "     --value=NAME=NUMBER[UNIT]  Report a value as well; may be repeated\n"
              "     --all                    Drain or undrain the whole host\n"
              "     --root=DIR               Verify the configuration below DIR\n"
+             "     --strict                 Warnings count as faults\n"
              "  -q --quiet                  Say it by the exit code alone\n"
              "     --no-pager               For the sake of habit; no pager is ever used\n\n"
              "Exit codes: 0 yes, 1 error, 2 usage, 3 no, 4 unknown name, 69 vitald cannot be\n"
@@ -189,6 +192,11 @@ static int option_root(Arguments *a, const char *value) {
         return 0;
 }
 
+static int option_strict(Arguments *a, _unused_ const char *value) {
+        a->ctl.is_strict = true;
+        return 0;
+}
+
 static int option_quiet(Arguments *a, _unused_ const char *value) {
         a->ctl.is_quiet = true;
         return 0;
@@ -220,6 +228,7 @@ static const struct OptionSpec {
         { "all", 0, no_argument, TAKES_ALL, option_all },
         { "quiet", 'q', no_argument, TAKES_QUIET, option_quiet },
         { "root", 0, required_argument, TAKES_ROOT, option_root },
+        { "strict", 0, no_argument, TAKES_STRICT, option_strict },
 };
 
 /* What getopt returns for an option: beyond all letters. */

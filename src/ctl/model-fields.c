@@ -33,6 +33,8 @@ static const Field host_items[] = {
         FIELD(View, "LastReloadError", STRING, reload_error),
         FIELD(View, "LastReloadTimestamp", TIME, reload_time),
         FIELD(View, "Listening", STRINGS, listening),
+        FIELD(View, "LoadBalancer", STRING, load_balancer),
+        FIELD(View, "LoadBalancerNoticeUSec", SPAN, load_balancer_notice),
 };
 
 static const Field service_items[] = {

@@ -12,6 +12,17 @@
 
 /* -- drain, undrain ---------------------------------------------------------------------------- */
 
+/* Load balancers go on sending requests until they have read often enough that they should not. */
+static void warn_of_short_drain(const Ctl *ctl, const View *v) {
+        char notice[TIMESPAN_MAX];
+
+        if (ctl->timeout_usec < v->load_balancer_notice)
+                fprintf(stderr,
+                        "vitalctl: this drain ends before the load balancer (%s) has noticed it, "
+                        "which takes up to %s\n",
+                        v->load_balancer, timespan_format(notice, v->load_balancer_notice));
+}
+
 static int change_service(const Ctl *ctl, const char *method, const char *types, ...) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(client_freep) Client *c = NULL;
@@ -35,7 +46,10 @@ static int change_service(const Ctl *ctl, const char *method, const char *types,
                           s ? VITALD_SERVICE_INTERFACE : VITALD_MANAGER_INTERFACE, method, 0,
                           &error, NULL, types, ap);
         va_end(ap);
-        return r < 0 ? ctl_failed(ctl, r, &error) : EXIT_YES;
+        if (r < 0)
+                return ctl_failed(ctl, r, &error);
+        warn_of_short_drain(ctl, v);
+        return EXIT_YES;
 }
 
 int verb_drain(const Ctl *ctl) {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* verify, probe: what vitald does itself, without running as a daemon. */
 
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "ctl/ctl.h"
@@ -30,14 +32,39 @@ static int failed_to_exec(const char *path) {
         return EXIT_ERROR;
 }
 
+/* WatchdogSec= of the vitald that is installed, for what the linter makes of it. Without systemd or
+ * its bus it does without. */
+static void tell_watchdog(void) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        char usec[32];
+        uint64_t watchdog;
+
+        if (getenv("WATCHDOG_USEC") || sd_bus_open_system(&bus) < 0)
+                return;
+        (void) sd_bus_set_method_call_timeout(bus, USEC_PER_SEC);
+        if (sd_bus_get_property_trivial(bus, "org.freedesktop.systemd1",
+                                        "/org/freedesktop/systemd1/unit/vitald_2eservice",
+                                        "org.freedesktop.systemd1.Service", "WatchdogUSec", NULL,
+                                        't', &watchdog) < 0 ||
+            watchdog == USEC_INFINITY)
+                return;
+        snprintf(usec, sizeof(usec), "%" PRIu64, watchdog);
+        (void) setenv("WATCHDOG_USEC", usec, 0);
+}
+
 int verb_verify(const Ctl *ctl) {
+        static const char *const formats[] = {
+                [JSON_OFF] = "--json=off",
+                [JSON_SHORT] = "--json=short",
+                [JSON_PRETTY] = "--json=pretty",
+        };
         char path[PATH_MAX];
 
+        if (!ctl->root)
+                tell_watchdog();
         find_vitald(path);
-        if (ctl->root)
-                execl(path, "vitald", "--verify", "--root", ctl->root, NULL);
-        else
-                execl(path, "vitald", "--verify", NULL);
+        execl(path, "vitald", "--verify", formats[ctl->json], "--root", ctl->root ? ctl->root : "",
+              ctl->is_strict ? "--strict" : NULL, NULL);
         return failed_to_exec(path);
 }
 

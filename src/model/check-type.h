@@ -22,6 +22,7 @@ typedef struct CheckTarget {
 enum {
         CHECK_TYPE_PUSH = 1 << 0,     /* has no runs of its own: states are reported to it */
         CHECK_TYPE_COMBINED = 1 << 1, /* has no runs: derive() makes its state from others */
+        CHECK_TYPE_TOLERANT = 1 << 2, /* combined, and may be good while some of those are not */
 };
 
 /* A URL that stands for a check without any configuration: vitald --probe redis://HOST:PORT. */

@@ -217,6 +217,8 @@ static const char *const notify_ready_words[] = { "checked", "listening", "start
 static const char *const layout_words[] = { "standard", "components", NULL };
 static const char *const down_status_words[] = { "503", "500", NULL };
 static const char *const degraded_status_words[] = { "200", "503", NULL };
+const char *const load_balancer_words[] = { "none",    "aws-alb", "aws-nlb", "gcp", "azure",
+                                            "haproxy", "nginx",   "other",   NULL };
 
 /* clang-format off */
 #define FIELD(Type, member) .offset = offsetof(Type, member)
@@ -315,6 +317,13 @@ static const Option http_options[] = {
         { .key = "RateLimit", .type = &option_unsigned, FIELD(HttpConfig, rate_limit),
           .fallback = "1000", .min = 0, .max = 1000000 },
         { .key = "TokenCredential", .type = &option_credential, FIELD(HttpConfig, token) },
+        { .key = "LoadBalancer", .type = &option_word, FIELD(HttpConfig, load_balancer),
+          .fallback = "none", .words = load_balancer_words },
+        { .key = "LoadBalancerInterval", .type = &option_timespan,
+          FIELD(HttpConfig, load_balancer_interval_usec), .min = 10 * USEC_PER_MSEC,
+          .max = USEC_PER_HOUR },
+        { .key = "LoadBalancerThreshold", .type = &option_unsigned,
+          FIELD(HttpConfig, load_balancer_threshold), .min = 1, .max = 1000 },
 };
 /* clang-format on */
 

@@ -175,6 +175,21 @@ typedef struct Networks {
 
 extern const OptionType option_networks; /* Networks */
 
+/* In the order of the words; what each is stands in model/load-balancer.c. */
+typedef enum LoadBalancerKind {
+        LOAD_BALANCER_NONE,
+        LOAD_BALANCER_AWS_ALB,
+        LOAD_BALANCER_AWS_NLB,
+        LOAD_BALANCER_GCP,
+        LOAD_BALANCER_AZURE,
+        LOAD_BALANCER_HAPROXY,
+        LOAD_BALANCER_NGINX,
+        LOAD_BALANCER_OTHER,
+} LoadBalancerKind;
+
+/* The words of LoadBalancer= in the order of the enum; ends with NULL. */
+extern const char *const load_balancer_words[];
+
 typedef struct HttpConfig {
         char **listen;   /* owned: addresses used when no socket is passed */
         unsigned layout; /* HttpLayout */
@@ -187,6 +202,11 @@ typedef struct HttpConfig {
         uint64_t rate_limit; /* requests a second; 0: any number */
         Credential token;    /* whose bearers see full messages */
         char *token_defect;  /* owned: why there is none although it is named; or NULL */
+
+        /* Who probes: what the linter and drains know of it. Nothing else depends on it. */
+        unsigned load_balancer;             /* LoadBalancerKind */
+        usec_t load_balancer_interval_usec; /* 0: as its maker has it, as the next */
+        uint64_t load_balancer_threshold;
 } HttpConfig;
 
 extern const Schema http_schema; /* fields of HttpConfig */

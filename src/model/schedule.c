@@ -35,3 +35,14 @@ usec_t schedule_next(const CheckConfig *c, bool is_undecided, usec_t retry_after
         due = MAX(due, usec_add(now, pause));
         return grid_round_up(due);
 }
+
+usec_t schedule_worst_case(const CheckConfig *c, uint64_t n_failures) {
+        /* The streak is undecided, and runs are RetryInterval= apart, up to FailureThreshold=. */
+        uint64_t n_retries = MIN(n_failures, c->failure_threshold) - 1;
+        uint64_t n_regular = n_failures - n_retries;
+
+        assert(n_failures > 0);
+        return usec_add(usec_mul(c->timeout_usec, n_failures),
+                        usec_add(usec_mul(c->interval_usec, n_regular),
+                                 usec_mul(c->retry_interval_usec, n_retries)));
+}

@@ -19,3 +19,7 @@ usec_t schedule_first(const CheckConfig *c, usec_t now);
  * undecided at most RetryInterval= from now; never before the peer's retry-after (0: none). Rounded
  * up to the grid. */
 usec_t schedule_next(const CheckConfig *c, bool is_undecided, usec_t retry_after_usec, usec_t now);
+
+/* The longest that a thing can be broken until so many runs in a row have failed: it breaks just
+ * after a run, and each of the runs takes its whole timeout. 0 for checks without runs. */
+usec_t schedule_worst_case(const CheckConfig *c, uint64_t n_failures);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "model/schedule.h"
 #include "output/bus-authorize.h"
 #include "output/bus-call.h"
 #include "output/bus-change.h"
@@ -28,13 +29,6 @@ typedef struct CheckRow {
         uint64_t failure_threshold, success_threshold, liveness_failure_threshold;
 } CheckRow;
 
-/* The longest that a thing can be broken before the check says so: it breaks just after a run, and
- * each of the runs that must fail takes its whole timeout. */
-static uint64_t worst_case_usec(const CheckConfig *c) {
-        return usec_add(usec_add(c->interval_usec, usec_mul(c->timeout_usec, c->failure_threshold)),
-                        usec_mul(c->retry_interval_usec, c->failure_threshold - 1));
-}
-
 static void row_fill_config(CheckRow *row, const CheckConfig *c) {
         row->name = c->name;
         row->service = c->service;
@@ -54,7 +48,7 @@ static void row_fill_config(CheckRow *row, const CheckConfig *c) {
         row->failure_threshold = c->failure_threshold;
         row->success_threshold = c->success_threshold;
         row->liveness_failure_threshold = c->liveness_failure_threshold;
-        row->worst_case_usec = worst_case_usec(c);
+        row->worst_case_usec = schedule_worst_case(c, c->failure_threshold);
 }
 
 static void row_fill_override(CheckRow *row, const Override *o) {

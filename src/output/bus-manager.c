@@ -4,6 +4,7 @@
 
 #include "base/build-id.h"
 #include "base/text.h"
+#include "model/load-balancer.h"
 #include "output/bus-authorize.h"
 #include "output/bus-call.h"
 #include "output/bus-change.h"
@@ -23,6 +24,8 @@ typedef struct ManagerRow {
         const char *reload_error, *configuration_error;
         uint32_t n_services, n_ready_services, n_checks, n_unhealthy_checks;
         char **listening;
+        const char *load_balancer;
+        uint64_t load_balancer_notice_usec;
         char status_buffer[SUMMARY_MAX], build_buffer[BUILD_ID_MAX];
         const char *status, *worst_service;
 } ManagerRow;
@@ -75,6 +78,8 @@ static void row_fill(ManagerRow *row) {
         row->n_unhealthy_checks = count_unhealthy(s);
         row->status = bus_text(summary_format(row->status_buffer, s, clock_usec(CLOCK_BOOTTIME)));
         row->worst_service = worst_service(s);
+        row->load_balancer = load_balancer_words[s->config->http.load_balancer];
+        row->load_balancer_notice_usec = load_balancer_notice_usec(&s->config->http);
         row->listening = (char **) (uintptr_t) context->listening(context->userdata);
 }
 
@@ -245,6 +250,8 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_PROPERTY("NChecks", "u", NULL, ROW(n_checks), 0),
         SD_BUS_PROPERTY("NUnhealthyChecks", "u", NULL, ROW(n_unhealthy_checks), 0),
         SD_BUS_PROPERTY("Listening", "as", NULL, ROW(listening), 0),
+        SD_BUS_PROPERTY("LoadBalancer", "s", NULL, ROW(load_balancer), 0),
+        SD_BUS_PROPERTY("LoadBalancerNoticeUSec", "t", NULL, ROW(load_balancer_notice_usec), 0),
         SD_BUS_METHOD_WITH_NAMES("ListServices", NULL, , "a(ssso)", SD_BUS_PARAM(services),
                                  method_list_services, UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("ListChecks", NULL, , "a(sssso)", SD_BUS_PARAM(checks),

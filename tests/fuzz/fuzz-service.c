@@ -3,7 +3,7 @@
 
 #include "base/address.h"
 #include "base/text.h"
-#include "config/loader.h"
+#include "config/verify.h"
 
 /* Whatever stands in a service's file: either all of it is good, or there is a fault, a defect and
  * no check. Every field type is tried. */
@@ -58,8 +58,11 @@ static const CheckType *const built_in[] = { &type, NULL };
 static const CheckTypes types = { .built_in = built_in };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        ConfigSources sources = { .types = &types };
         _cleanup_free_ char *text = strndup((const char *) data, size), *report = NULL;
+        _cleanup_(findings_done) Findings findings = {};
+        _cleanup_(places_done) Places places = {};
+        ConfigSources sources = { .types = &types, .places = &places };
+        Verification v = { .places = &places, .findings = &findings };
         Config *c;
 
         FUZZ_ASSERT(text && config_load_text(&sources, "fuzz", text, &c) == 0);
@@ -75,8 +78,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 FUZZ_ASSERT(config_find_check(c, "fuzz", k->name) == i);
                 FUZZ_ASSERT(utf8_is_valid(k->canonical, strlen(k->canonical)));
         }
-        FUZZ_ASSERT(config_verify_format(c, &report) == 0);
+        FUZZ_ASSERT(lint_config(c, &(LintFacts){ USEC_PER_SEC }, &findings) == 0);
+        v.config = c;
+        FUZZ_ASSERT(verification_format(&v, &report) == 0);
         FUZZ_ASSERT(utf8_is_valid(report, strlen(report)));
+        findings_done(&findings);
         config_unref(c);
         return 0;
 }

@@ -239,6 +239,13 @@ def test_dialects():
     assert list(entries(HTTP, "DIALECTS", r"\.It Cm (\S+)")) == ["json", *table]
 
 
+def test_findings():
+    rules = re.findall(r'\{ "([a-z-]+)", LINT_(\w+), ', read("src/model/lint.c"))
+    described = entries("man/vitald.8", "FINDINGS", r"\.It Cm (\S+)")
+    assert [(name, f"A {severity.lower()}.") for name, severity in rules] == \
+        [(name, lines[0]) for name, lines in described.items()]
+
+
 def test_metrics():
     families = re.findall(r'\{ "(\w+)", FAMILY_(\w+)', read("src/output/metrics.c"))
     assert list(entries(HTTP, "METRICS", r"\.It Cm (\S+)")) == \

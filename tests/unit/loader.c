@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "config/verify.h"
 
 /* -- check types for the tests ----------------------------------------------------------------- */
 
@@ -179,6 +180,14 @@ char *without_root(const char *text) {
         strbuf_append(&b, text);
         assert_int_equal(strbuf_finish(&b, &s), 0);
         return s;
+}
+
+char *verification_of(const Config *c) {
+        Verification v = { .config = c, .places = &(Places){}, .findings = &(Findings){} };
+        char *text;
+
+        assert_int_equal(verification_format(&v, &text), 0);
+        return text;
 }
 
 char *faults_of(const Config *c) {

@@ -51,6 +51,9 @@ Config *tree_load_from(const Tree *t, const char *credentials, bool is_reload);
 /* Loads and removes the tree; without credentials. */
 Config *files_load(const File *files);
 
+/* What --verify says of it, without the linter; the caller's to free. */
+char *verification_of(const Config *c);
+
 /* The text with every place of the root cut out, the caller's to free. */
 char *without_root(const char *text);
 

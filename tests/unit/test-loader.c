@@ -282,18 +282,16 @@ static void test_check_outlives_its_configuration(void **state _unused_) {
 static void test_verify_of_a_good_tree(void **state _unused_) {
         const File files[] = { { "etc/vitald/services/s.conf", GOOD }, {} };
         _cleanup_(config_unrefp) Config *c = files_load(files);
-        _cleanup_free_ char *text = NULL;
+        _cleanup_free_ char *text = verification_of(c);
 
-        assert_int_equal(config_verify_format(c, &text), 0);
         assert_string_equal(text, "2 services, 2 checks: good\n");
 }
 
 static void test_verify_of_an_empty_tree(void **state _unused_) {
         const File files[] = { {} };
         _cleanup_(config_unrefp) Config *c = files_load(files);
-        _cleanup_free_ char *text = NULL;
+        _cleanup_free_ char *text = verification_of(c);
 
-        assert_int_equal(config_verify_format(c, &text), 0);
         assert_non_null(strstr(text, "no service is configured"));
 }
 

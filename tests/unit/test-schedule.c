@@ -111,6 +111,21 @@ static void test_far_ends(void **state _unused_) {
                 }
 }
 
+/* Intervals of 10s, runs of 1s, retries after 2s up to FailureThreshold=. */
+static void test_worst_case(void **state _unused_) {
+        static const struct {
+                uint64_t failure_threshold, n_failures;
+                usec_t seconds;
+        } rows[] = { { 1, 1, 11 }, { 2, 2, 14 }, { 3, 3, 17 }, { 2, 3, 25 }, { 2, 1, 11 } };
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                _cleanup_(check_config_unrefp) CheckConfig *c = make(
+                        &(FixtureCheck){ "db", .failure_threshold = rows[i].failure_threshold });
+
+                assert_int_equal(schedule_worst_case(c, rows[i].n_failures), rows[i].seconds * SEC);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_first),
@@ -120,6 +135,7 @@ int main(void) {
                 cmocka_unit_test(test_undecided),
                 cmocka_unit_test(test_retry_after),
                 cmocka_unit_test(test_far_ends),
+                cmocka_unit_test(test_worst_case),
         };
 
         return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);
