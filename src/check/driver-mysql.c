@@ -3,18 +3,22 @@
  *
  * The connection is held from run to run; what comes between runs is its end, and starts a run. */
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/parse.h"
 #include "base/text.h"
 #include "check/driver.h"
 #include "check/mysql-session.h"
 #include "check/mysql-verdict.h"
+#include "check/query-answer.h"
 #include "check/resolve-verdict.h"
 #include "check/stream-verdict.h"
 
-#define DEFAULT_PORT 3306
-#define ROWS_MAX     1000 /* of a query's result */
+#define DEFAULT_PORT  3306
+#define DEFAULT_QUERY "SELECT 1"
+#define ROWS_MAX      1000 /* of a query's result */
 
 typedef struct MysqlInstance {
         Check *check; /* borrowed */
@@ -34,7 +38,7 @@ typedef struct MysqlRun {
         ResolveStatus why_stale;
         IpAddress addresses[RESOLVER_ADDRESSES_MAX];
         size_t n_addresses, next_address;
-        unsigned n_rows;
+        QueryAnswer answer;
         char phase[STREAM_PHASE_MAX];
 } MysqlRun;
 
@@ -88,10 +92,51 @@ static int fetch_go_on(SqlSession *s, int events) {
         return mysql_fetch_row_cont(&s->row, s->rows, events);
 }
 
-static void sql_answered(MysqlInstance *i) {
-        MysqlRun *r = check_run_data(i->run);
+/* An expression is its own name, of which nobody can make a limit. */
+static const char *column_name(const MYSQL_FIELD *field) {
+        for (const char *p = field->name; *p; p++)
+                if (!isalnum((unsigned char) *p) && *p != '_')
+                        return "";
+        return isdigit((unsigned char) field->name[0]) ? "" : field->name;
+}
+
+/* The first row, which should be the only one. */
+static void sql_take_row(MysqlInstance *i) {
+        const MysqlSettings *s = check_settings(i->check);
+        QueryAnswer *a = &((MysqlRun *) check_run_data(i->run))->answer;
+        const unsigned long *lengths = mysql_fetch_lengths(i->session.rows);
+        const MYSQL_FIELD *fields = mysql_fetch_fields(i->session.rows);
+        MYSQL_ROW row = i->session.row;
+        double number;
+
+        a->n_columns = (int) mysql_num_fields(i->session.rows);
+        if (a->n_columns == 0)
+                return;
+        query_answer_set_first(a, row[0], lengths[0], s->expected);
+        for (int n = 0; n < a->n_columns; n++)
+                if (row[n] && parse_double(row[n], &number) >= 0)
+                        query_answer_add(a, n == 0, column_name(&fields[n]), number, NULL);
+}
+
+/* What the rows mean. */
+static void sql_judge(MysqlInstance *i, Result *ret) {
+        const MysqlSettings *s = check_settings(i->check);
+        const QueryAnswer *a = &((MysqlRun *) check_run_data(i->run))->answer;
         const char *version = mysql_get_server_info(i->session.mysql);
+        bool is_own_query = !str_equal(s->query, DEFAULT_QUERY),
+             wants_number = is_own_query && query_wants_number(check_config(i->check));
         char shown[64];
+
+        if ((s->expected || wants_number) && !query_answer_judge(a, s->expected, wants_number, ret))
+                return;
+        text_sanitize(shown, sizeof(shown), version, strlen(version));
+        result_pass(ret, "Version %s", shown);
+        if (is_own_query && a->n_rows == 1)
+                query_answer_add_values(a, ret);
+        result_add_new_value(ret, "rows", a->n_rows, "");
+}
+
+static void sql_answered(MysqlInstance *i) {
         Result result;
         int error;
 
@@ -100,9 +145,7 @@ static void sql_answered(MysqlInstance *i) {
                 sql_finish(i, &result);
                 return;
         }
-        text_sanitize(shown, sizeof(shown), version, strlen(version));
-        result_pass(&result, "Version %s", shown);
-        result_add_value(&result, "rows", r->n_rows, "");
+        sql_judge(i, &result);
         /* Whatever comes before the next question is the end. */
         error = sql_session_watch(&i->session);
         if (error < 0)
@@ -114,14 +157,17 @@ static void sql_answered(MysqlInstance *i) {
 /* Rows that have come already are taken in a loop, not one call within the other. */
 static void fetch_ended(void *userdata) {
         MysqlInstance *i = userdata;
-        MysqlRun *r = check_run_data(i->run);
+        QueryAnswer *a = &((MysqlRun *) check_run_data(i->run))->answer;
         SqlSession *s = &i->session;
         Result result;
         int events = 0;
 
-        while (!events && s->row && ++r->n_rows <= ROWS_MAX)
+        while (!events && s->row && ++a->n_rows <= ROWS_MAX) {
+                if (a->n_rows == 1)
+                        sql_take_row(i);
                 events = fetch_start(s);
-        if (r->n_rows > ROWS_MAX) {
+        }
+        if (a->n_rows > ROWS_MAX) {
                 result_fail(&result, REASON_PROTOCOL, "The query has more than %d rows", ROWS_MAX);
                 sql_finish(i, &result);
         } else if (events)
@@ -164,6 +210,9 @@ static void query_ended(void *userdata) {
 }
 
 static void sql_query(MysqlInstance *i) {
+        MysqlRun *r = check_run_data(i->run);
+
+        r->answer = (QueryAnswer){};
         check_run_set_phase(i->run, "waiting for the query's result");
         i->session.handle->received = 0;
         sql_session_call(&i->session, i->query);
@@ -348,7 +397,8 @@ static const Option options[] = {
         { "Username", &option_string, offsetof(MysqlSettings, username), .flags = OPTION_REQUIRED },
         { "PasswordCredential", &option_credential, offsetof(MysqlSettings, password) },
         { "Database", &option_string, offsetof(MysqlSettings, database) },
-        { "Query", &option_string, offsetof(MysqlSettings, query), "SELECT 1" },
+        { "Query", &option_string, offsetof(MysqlSettings, query), DEFAULT_QUERY },
+        { "ExpectValue", &option_string, offsetof(MysqlSettings, expected) },
         { "TLS", &option_bool, offsetof(MysqlSettings, is_tls), "no" },
         TLS_OPTIONS(MysqlSettings, tls),
 };

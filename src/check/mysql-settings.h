@@ -13,6 +13,7 @@ typedef struct MysqlSettings {
         Credential password;
         char *database; /* owned, may be NULL */
         char *query;    /* owned */
+        char *expected; /* owned; NULL: any value will do */
         bool is_tls;
         TlsOptions tls;
 } MysqlSettings;

@@ -97,49 +97,18 @@ static int interval_parse(const char *s, double *ret) {
         return 0;
 }
 
-/* A column's name as that of a value; one that has none is called "?column?". */
-static void value_set_name(Value *v, const char *column) {
-        static const char *const units[] = { "bytes", "seconds", "percent" };
-        const char *last;
-
-        if (!isalnum((unsigned char) column[0]) && column[0] != '_')
-                column = "value";
-        snprintf(v->name, sizeof(v->name), "%s", column);
-        for (char *p = v->name; *p; p++)
-                if (!isalnum((unsigned char) *p))
-                        *p = '_';
-        last = strrchr(v->name, '_');
-        for (size_t i = 0; last && i < ELEMENTSOF(units); i++)
-                if (str_equal(last + 1, units[i]))
-                        snprintf(v->unit, sizeof(v->unit), "%s", units[i]);
-}
-
-static int value_parse(Value *ret, const PGresult *rows, int column) {
-        const char *text = PQgetvalue(rows, 0, column);
-        Value v = {};
-        int r;
+static void answer_add_column(QueryAnswer *a, const PGresult *rows, int column) {
+        const char *text = PQgetvalue(rows, 0, column), *name = PQfname(rows, column);
+        double number;
 
         if (PQgetisnull(rows, 0, column))
-                return -ENODATA;
-        value_set_name(&v, PQfname(rows, column));
-        if (PQftype(rows, column) == OID_BOOL) {
-                v.number = *text == 't';
-                r = 0;
-        } else if (PQftype(rows, column) == OID_INTERVAL) {
-                r = interval_parse(text, &v.number);
-                snprintf(v.unit, sizeof(v.unit), "seconds");
-        } else
-                r = parse_double(text, &v.number);
-        if (r >= 0)
-                *ret = v;
-        return r;
-}
-
-static bool is_taken(const Value *values, size_t n, const char *name) {
-        for (size_t i = 0; i < n; i++)
-                if (str_equal(values[i].name, name))
-                        return true;
-        return false;
+                return;
+        if (PQftype(rows, column) == OID_BOOL)
+                query_answer_add(a, column == 0, name, *text == 't', NULL);
+        else if (PQftype(rows, column) == OID_INTERVAL && interval_parse(text, &number) >= 0)
+                query_answer_add(a, column == 0, name, number, "seconds");
+        else if (parse_double(text, &number) >= 0)
+                query_answer_add(a, column == 0, name, number, NULL);
 }
 
 /* -- what comes back --------------------------------------------------------------------------- */
@@ -173,29 +142,19 @@ static void answer_take_state(PostgresqlAnswer *a, const PGresult *row) {
 }
 
 void answer_take_rows(PostgresqlAnswer *a, const PostgresqlSettings *s, const PGresult *rows) {
+        QueryAnswer *q = &a->rows;
+
         if ((s->must_be_writable || s->wants_replication) && !a->has_state) {
                 answer_take_state(a, rows);
                 return;
         }
-        a->n_rows = PQntuples(rows);
-        a->n_columns = PQnfields(rows);
-        a->n_values = 0;
-        a->has_number = a->is_null = a->is_expected = false;
-        if (a->n_rows != 1 || a->n_columns == 0)
+        *q = (QueryAnswer){ .n_rows = PQntuples(rows), .n_columns = PQnfields(rows) };
+        if (q->n_rows != 1 || q->n_columns == 0)
                 return;
-        a->is_null = PQgetisnull(rows, 0, 0);
-        a->is_expected =
-                !a->is_null && s->expected && str_equal(PQgetvalue(rows, 0, 0), s->expected);
-        text_sanitize(a->shown, sizeof(a->shown), PQgetvalue(rows, 0, 0),
-                      (size_t) PQgetlength(rows, 0, 0));
-        for (int i = 0; i < a->n_columns && a->n_values < ANSWER_COLUMNS_MAX; i++) {
-                Value *v = &a->values[a->n_values];
-
-                if (value_parse(v, rows, i) < 0 || is_taken(a->values, a->n_values, v->name))
-                        continue;
-                a->has_number |= i == 0;
-                a->n_values++;
-        }
+        query_answer_set_first(q, PQgetisnull(rows, 0, 0) ? NULL : PQgetvalue(rows, 0, 0),
+                               (size_t) PQgetlength(rows, 0, 0), s->expected);
+        for (int i = 0; i < q->n_columns && q->n_values < QUERY_VALUES_MAX; i++)
+                answer_add_column(q, rows, i);
 }
 
 void answer_take_error(PostgresqlAnswer *a, const PGresult *error) {
@@ -220,72 +179,25 @@ static bool judge_writable(const PostgresqlAnswer *a, const char *server, Result
         return a->state.is_replica || a->state.is_read_only;
 }
 
-static bool limits_have_nameless(const Limits *l) {
-        for (size_t i = 0; i < l->n; i++)
-                if (!*l->items[i].name)
-                        return true;
-        return false;
-}
-
-/* A limit without a name is for the number that Query= gives, so there has to be one. */
-static bool is_number_wanted(const CheckConfig *config, const PostgresqlSettings *s) {
-        return postgresql_settings_have_query(s) &&
-               (limits_have_nameless(&config->warn) || limits_have_nameless(&config->fail));
-}
-
-/* The word for what is wrong with the rows, with the message set, or NULL. */
-static const char *judge_rows(const PostgresqlAnswer *a, const PostgresqlSettings *s,
-                              bool wants_number, Result *ret) {
-        char expected[ANSWER_SHOWN_MAX];
-        const char *word;
-
-        if (a->n_rows != 1) {
-                result_fail(ret, REASON_MISMATCH, "The query gave %d rows instead of one",
-                            a->n_rows);
-                word = a->n_rows == 0 ? "no-rows" : "rows";
-        } else if (a->n_columns == 0 || (s->expected && a->n_columns != 1)) {
-                result_fail(ret, REASON_MISMATCH, "The query gave %d columns instead of one",
-                            a->n_columns);
-                word = "columns";
-        } else if (a->is_null) {
-                result_fail(ret, REASON_MISMATCH, "The query gave NULL");
-                word = "null";
-        } else if (s->expected && !a->is_expected) {
-                text_sanitize(expected, sizeof(expected), s->expected, strlen(s->expected));
-                result_fail(ret, REASON_MISMATCH, "The query gave \"%s\" instead of \"%s\"",
-                            a->shown, expected);
-                word = "value";
-        } else if (wants_number && !a->has_number) {
-                result_fail(ret, REASON_MISMATCH, "The query gave \"%s\", which is no number",
-                            a->shown);
-                word = "no-number";
-        } else
-                return NULL;
-        return word;
-}
-
 static void add_values(const PostgresqlAnswer *a, const PostgresqlSettings *s,
                        const ReplicationLag *lag, Result *ret) {
         const Value ours[] = {
                 { "lag", "seconds", lag->seconds },
                 { "lag_bytes", "bytes", lag->bytes },
                 { "cut_off", "", a->state.is_replica && !a->state.is_linked },
-                { "rows", "", a->n_rows },
+                { "rows", "", a->rows.n_rows },
         };
 
         if (postgresql_settings_have_query(s))
-                for (size_t i = 0; i < a->n_values; i++)
-                        result_add_value(ret, a->values[i].name, a->values[i].number,
-                                         a->values[i].unit);
+                query_answer_add_values(&a->rows, ret);
         for (size_t i = s->wants_replication ? 0 : ELEMENTSOF(ours) - 1; i < ELEMENTSOF(ours); i++)
-                if (!is_taken(ret->values, ret->n_values, ours[i].name))
-                        result_add_value(ret, ours[i].name, ours[i].number, ours[i].unit);
+                result_add_new_value(ret, ours[i].name, ours[i].number, ours[i].unit);
 }
 
 void answer_judge(const PostgresqlAnswer *a, const CheckConfig *config, const PostgresqlSettings *s,
                   const char *server, const ReplicationLag *lag, Result *ret) {
-        bool wants_number = is_number_wanted(config, s);
-        const char *word = NULL;
+        /* A limit without a name is for the number that Query= gives, so there has to be one. */
+        bool wants_number = postgresql_settings_have_query(s) && query_wants_number(config);
 
         if (s->must_be_writable && judge_writable(a, server, ret))
                 return;
@@ -293,12 +205,9 @@ void answer_judge(const PostgresqlAnswer *a, const CheckConfig *config, const Po
                 postgresql_judge_error(&a->error, ret);
                 return;
         }
-        if (s->expected || wants_number)
-                word = judge_rows(a, s, wants_number, ret);
-        if (word) {
-                result_set_detail(ret, word);
+        if ((s->expected || wants_number) &&
+            !query_answer_judge(&a->rows, s->expected, wants_number, ret))
                 return;
-        }
         result_pass(ret, "%s%s%s%s", server,
                     !s->wants_replication ? ""
                     : a->state.is_replica ? ", a replica"

@@ -8,15 +8,13 @@
 #include "check/postgresql-replication.h"
 #include "check/postgresql-settings.h"
 #include "check/postgresql-verdict.h"
+#include "check/query-answer.h"
 #include "model/config.h"
 
 /* The text that is sent: what the settings want to know of the server, then Query=, in a
  * transaction that may not write. A timeout is that of the server, for those that were not told one
  * when the session began; 0: none. -ENOMEM; ret is the caller's. */
 int postgresql_query_make(const PostgresqlSettings *s, usec_t statement_timeout_usec, char **ret);
-
-#define ANSWER_COLUMNS_MAX 8 /* that can be values; with ours they fit into a result */
-#define ANSWER_SHOWN_MAX   80
 
 /* All zero: nothing has come. */
 typedef struct PostgresqlAnswer {
@@ -25,13 +23,7 @@ typedef struct PostgresqlAnswer {
         bool has_state;
         ServerState state;
 
-        /* Of the last statement of Query= that gave rows. */
-        int n_rows, n_columns;
-        bool is_null, is_expected; /* the first column of the only row */
-        char shown[ANSWER_SHOWN_MAX];
-        bool has_number; /* it is the first of the values */
-        size_t n_values; /* the columns of the only row that are numbers */
-        Value values[ANSWER_COLUMNS_MAX];
+        QueryAnswer rows; /* of the last statement of Query= that gave any */
 } PostgresqlAnswer;
 
 /* Takes rows, in the order in which they come. */

@@ -95,6 +95,42 @@ def test_queries(check, mariadb, lines, outcome, reason, words):
     eventually(lambda: mariadb.connections() == (outcome == "pass"), every=0.05)
 
 
+@pytest.mark.parametrize("query, values", [
+    ("SELECT COUNT(*) FROM orders.seq_1_to_7", {"value": 7}),
+    ("SELECT 3 AS depth, 1.5 AS age_seconds, 'x' AS name, NULL AS none, -1e3 AS rest",
+     {"depth": 3, "age_seconds": 1.5, "rest": -1000}),
+    ("SELECT TRUE AS is_good", {"is_good": 1}),
+    ("SELECT 'x'", {}),
+    ("SELECT seq FROM orders.seq_1_to_2", {}),
+    ("SELECT 1 FROM DUAL WHERE FALSE", {}),
+    ("SELECT 1", {}),
+], ids=str)
+def test_values(check, mariadb, query, values):
+    result = check(mariadb, f"Query={query}")
+    assert_result(result, "pass", "")
+    known = {"outcome", "reason", "message", "latency_ms", "check", "time", "seen", "rows"}
+    assert {name: result[name] for name in result.keys() - known} == values
+
+
+@pytest.mark.parametrize("query, lines, reason, words", [
+    ("SELECT 'up'", ["ExpectValue=up"], "", ""),
+    ("SELECT 1", ["ExpectValue=1"], "", ""),
+    ("SELECT 'down'", ["ExpectValue=up"], "mismatch/value", 'gave "down" instead of "up"'),
+    ("SELECT NULL", ["ExpectValue=up"], "mismatch/null", "NULL"),
+    ("SELECT 1, 2", ["ExpectValue=1"], "mismatch/columns", "2 columns"),
+    ("SELECT 1 FROM DUAL WHERE FALSE", ["ExpectValue=1"], "mismatch/no-rows", "0 rows"),
+    ("SELECT seq FROM orders.seq_1_to_2", ["ExpectValue=1"], "mismatch/rows", "2 rows"),
+    ("DO 1", ["ExpectValue=1"], "mismatch/no-rows", "0 rows"),
+    ("SELECT 5 AS n", ["Warn=10"], "", ""),
+    ("SELECT 'x' AS n", ["Warn=10"], "mismatch/no-number", "no number"),
+    ("SELECT seq FROM orders.seq_1_to_2", ["Fail=10"], "mismatch/rows", ""),
+    ("SELECT 5 AS n", ["Warn=n:10"], "", ""),
+], ids=str)
+def test_expected_values(check, mariadb, query, lines, reason, words):
+    result = check(mariadb, f"Query={query}", *lines)
+    assert_result(result, "fail" if reason else "pass", reason, words)
+
+
 def test_wrong_password(runner, mariadb):
     runner.credential("mysql", "wr0ng")
     result = runner.start(db(mariadb)).next()
