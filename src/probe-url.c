@@ -12,9 +12,22 @@
 
 #define EXIT_NO 3
 
+/* More are not told apart. */
+#define PHASES_MAX 32
+
+/* Shorter ones are left out: a name that needed no resolving, a step that was there already. */
+#define PHASE_SHOWN_USEC 50
+
+typedef struct Phase {
+        char text[128];
+        usec_t began_monotonic;
+} Phase;
+
 typedef struct Probing {
         sd_event *event;
         const Config *config;
+        Phase phases[PHASES_MAX];
+        size_t n_phases;
 } Probing;
 
 static int exit_status_of(Outcome o) {
@@ -31,6 +44,20 @@ static int exit_status_of(Outcome o) {
         return EXIT_FAILURE;
 }
 
+static double msec(usec_t usec) {
+        return (double) usec / (double) USEC_PER_MSEC;
+}
+
+static void print_phases(const Probing *p, usec_t end) {
+        for (size_t i = 0; i < p->n_phases; i++) {
+                usec_t next = i + 1 < p->n_phases ? p->phases[i + 1].began_monotonic : end;
+                usec_t took = usec_sub(next, p->phases[i].began_monotonic);
+
+                if (took >= PHASE_SHOWN_USEC)
+                        printf("%10.1fms  %s\n", msec(took), p->phases[i].text);
+        }
+}
+
 static void print_result(const CheckConfig *c, const Result *r) {
         char reason[REASON_WORD_MAX];
 
@@ -38,10 +65,13 @@ static void print_result(const CheckConfig *c, const Result *r) {
         if (r->reason != REASON_NONE)
                 printf(" (%s)", reason_format(reason, r->reason, r->detail));
         if (r->latency_usec != USEC_INFINITY)
-                printf(" in %.1fms", (double) r->latency_usec / (double) USEC_PER_MSEC);
+                printf(" in %.1fms", msec(r->latency_usec));
         if (*r->message)
                 printf(": %s", r->message);
         putchar('\n');
+}
+
+static void print_values(const Result *r) {
         for (size_t i = 0; i < r->n_values; i++)
                 printf("  %s = %g%s%s\n", r->values[i].name, r->values[i].number,
                        *r->values[i].unit ? " " : "", r->values[i].unit);
@@ -52,8 +82,22 @@ static bool on_result(void *userdata, size_t check, uint64_t serial _unused_,
         Probing *p = userdata;
 
         print_result(p->config->checks[check], result);
+        print_phases(p, clock_usec(CLOCK_MONOTONIC));
+        print_values(result);
         sd_event_exit(p->event, exit_status_of(result->outcome));
         return false;
+}
+
+/* One that comes again is the same one going on. */
+static void on_phase(void *userdata, size_t check _unused_, const char *phase) {
+        Probing *p = userdata;
+        Phase *new = &p->phases[p->n_phases];
+
+        if (p->n_phases == PHASES_MAX || (p->n_phases > 0 && str_equal(new[-1].text, phase)))
+                return;
+        snprintf(new->text, sizeof(new->text), "%s", phase);
+        new->began_monotonic = clock_usec(CLOCK_MONOTONIC);
+        p->n_phases++;
 }
 
 static void on_voided(void *userdata _unused_, size_t check _unused_) {}
@@ -67,6 +111,7 @@ static const EngineHandler handler = {
         .voided = on_voided,
         .turn = on_turn,
         .stalled = on_stalled,
+        .phase = on_phase,
 };
 
 static int run_once(Config *config) {

@@ -78,9 +78,10 @@ static void on_connected(void *userdata) {
                 tcp_finish_errno(run, error);
                 return;
         }
-        check_run_set_phase(run, "waiting for the expected answer");
-        if (s->expect.n > 0)
+        if (s->expect.n > 0) {
+                check_run_set_phase(run, "waiting for the expected answer");
                 return;
+        }
         result_pass(&result, "Connected");
         tcp_finish(run, &result);
 }

@@ -27,6 +27,10 @@ typedef struct EngineHandler {
 
         /* The machine stood still (suspend, migration, SIGSTOP) for so long. */
         void (*stalled)(void *userdata, usec_t stall_usec);
+
+        /* What a run is doing from now on, in words that are borrowed for the call; also from
+         * within functions of the engine. NULL: nobody asks. */
+        void (*phase)(void *userdata, size_t check, const char *phase);
 } EngineHandler;
 
 /* The table of drivers.def. */

@@ -91,6 +91,7 @@ bool http_set_common(CURL *easy) {
 static CURLcode on_context(CURL *easy _unused_, void *ssl_ctx, void *userdata) {
         HttpCall *call = userdata;
 
+        check_run_set_phase(call->run, "in the TLS handshake");
         tls_note_request(ssl_ctx, &call->lacks_certificate);
         return CURLE_OK;
 }

@@ -327,7 +327,11 @@ usec_t check_run_deadline_usec(const CheckRun *run) {
 }
 
 void check_run_set_phase(CheckRun *run, const char *phase) {
+        const Engine *e = run->check->engine;
+
         run->phase = phase;
+        if (phase && e->handler->phase)
+                e->handler->phase(e->userdata, run->check->index, phase);
 }
 
 bool check_run_is_finished(const CheckRun *run) {

@@ -428,8 +428,22 @@ def test_verify(shop):
     assert done.returncode == 78 and f"{path}:2: " in done.stderr
 
 
+def phases(out):
+    """The words of the phases that a probe shows, with what each took."""
+    return {text: float(ms) for ms, text in re.findall(r"^ +([\d.]+)ms  (.+)$", out, re.MULTILINE)}
+
+
 def test_probe(vitald, http_server):
-    assert "pass" in ctl(vitald, "probe", http_server.url())
+    def slow(_):
+        time.sleep(0.2)
+        return Reply(body=b"ok\n")
+
+    http_server.reply = slow
+    out = ctl(vitald, "probe", http_server.url())
+    assert "pass" in out.splitlines()[0]
+    took = phases(out)["waiting for the reply"]
+    total = float(re.search(r" in ([\d.]+)ms", out).group(1))
+    assert 190 <= took <= total + 0.1
     http_server.kill()
     assert "refused" in ctl(vitald, "probe", http_server.url(), code=NO)
 
