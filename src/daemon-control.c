@@ -113,20 +113,34 @@ static int control_override(void *daemon, size_t check, Health state, usec_t tim
         return 0;
 }
 
-static int control_drain(void *daemon, size_t service, usec_t timeout_usec, const char *note,
-                         const char *who) {
-        Daemon *d = daemon;
-        Drain drain = {
-                .is_active = timeout_usec > 0,
-                .since_realtime = clock_usec(CLOCK_REALTIME),
-                .until_boottime = end_of(timeout_usec),
-        };
-
+static int apply_drain(Daemon *d, size_t service, Drain drain, const char *note, const char *who) {
+        drain.since_realtime = clock_usec(CLOCK_REALTIME);
         snprintf(drain.note, sizeof(drain.note), "%s", note);
         snprintf(drain.who, sizeof(drain.who), "%s", who);
         daemon_apply(d, &(Event){ .type = EVENT_DRAIN, .service = service, .drain = &drain });
         daemon_publish(d);
         return 0;
+}
+
+static int control_drain(void *daemon, size_t service, usec_t timeout_usec, const char *note,
+                         const char *who) {
+        Drain drain = { .is_active = timeout_usec > 0, .until_boottime = end_of(timeout_usec) };
+
+        return apply_drain(daemon, service, drain, note, who);
+}
+
+static int control_drain_until_start(void *daemon, size_t service, const char *note,
+                                     const char *who) {
+        Drain drain = {
+                .is_active = true,
+                .ends_with_invocation = true,
+                .until_boottime = USEC_INFINITY,
+        };
+        Daemon *d = daemon;
+
+        if (!d->state->config->services[service].unit)
+                return -EOPNOTSUPP;
+        return apply_drain(d, service, drain, note, who);
 }
 
 static int control_reload(void *daemon, ControlDone done, void *userdata) {
@@ -147,6 +161,7 @@ void daemon_control_init(Daemon *d) {
                 .report = control_report,
                 .override = control_override,
                 .drain = control_drain,
+                .drain_until_start = control_drain_until_start,
                 .reload = control_reload,
         };
 }

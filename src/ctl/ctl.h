@@ -26,7 +26,8 @@ typedef struct Ctl {
         ClientOptions where;
         JsonMode json;
         Question question;
-        bool is_quiet, all, is_strict;
+        bool is_quiet, all, is_strict, wait;
+        uint64_t count;      /* 0: not given */
         usec_t timeout_usec; /* USEC_INFINITY: none */
         const char *reason;  /* borrowed; "" for none */
         StrBuf values;       /* owned: of --value=, separated by blanks */

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include "base/parse.h"
 #include "ctl/ctl.h"
 
 /* Options that only some verbs take. */
@@ -19,6 +20,7 @@ enum {
         TAKES_ROOT = 1 << 6,
         TAKES_VALUES = 1 << 7,
         TAKES_STRICT = 1 << 8,
+        TAKES_WAIT = 1 << 9, /* --wait, --count= */
 };
 
 typedef struct Verb {
@@ -44,8 +46,8 @@ static const Verb verbs[] = {
         { "follow", "[SERVICE]", "Be a unit that lives while it is ready", 0, 1,
           TAKES_QUESTION | TAKES_QUIET, verb_follow },
         { "run", "SERVICE/CHECK", "Run a check now", 1, 1, TAKES_JSON, verb_run },
-        { "drain", "SERVICE", "Withdraw readiness", 0, 1, TAKES_TIMEOUT | TAKES_REASON | TAKES_ALL,
-          verb_drain },
+        { "drain", "SERVICE", "Withdraw readiness", 0, 1,
+          TAKES_TIMEOUT | TAKES_REASON | TAKES_ALL | TAKES_WAIT, verb_drain },
         { "undrain", "SERVICE", "Give readiness back", 0, 1, TAKES_ALL, verb_undrain },
         { "override", "SERVICE/CHECK STATE", "Publish this state instead", 2, 2,
           TAKES_TIMEOUT | TAKES_REASON, verb_override },
@@ -79,6 +81,8 @@ static void print_help(void) {
              "     --reason=TEXT            Why, for those who see the drain or override\n"
              "     --value=NAME=NUMBER[UNIT]  Report a value as well; may be repeated\n"
              "     --all                    Drain or undrain the whole host\n"
+             "     --wait                   Wait until all who probe have read of the drain\n"
+             "     --count=N                How often each has to have read it\n"
              "     --root=DIR               Verify the configuration below DIR\n"
              "     --strict                 Warnings count as faults\n"
              "  -q --quiet                  Say it by the exit code alone\n"
@@ -187,6 +191,17 @@ static int option_all(Arguments *a, _unused_ const char *value) {
         return 0;
 }
 
+static int option_wait(Arguments *a, _unused_ const char *value) {
+        a->ctl.wait = true;
+        return 0;
+}
+
+static int option_count(Arguments *a, const char *value) {
+        if (parse_uint64(value, &a->ctl.count) < 0 || a->ctl.count == 0 || a->ctl.count > 100)
+                return usage_error("--count= takes a whole number from 1 to 100, not", value);
+        return 0;
+}
+
 static int option_root(Arguments *a, const char *value) {
         a->ctl.root = value;
         return 0;
@@ -226,6 +241,8 @@ static const struct OptionSpec {
         { "reason", 0, required_argument, TAKES_REASON, option_reason },
         { "value", 0, required_argument, TAKES_VALUES, option_value },
         { "all", 0, no_argument, TAKES_ALL, option_all },
+        { "wait", 0, no_argument, TAKES_WAIT, option_wait },
+        { "count", 0, required_argument, TAKES_WAIT, option_count },
         { "quiet", 'q', no_argument, TAKES_QUIET, option_quiet },
         { "root", 0, required_argument, TAKES_ROOT, option_root },
         { "strict", 0, no_argument, TAKES_STRICT, option_strict },

@@ -35,6 +35,7 @@ static const Field host_items[] = {
         FIELD(View, "Listening", STRINGS, listening),
         FIELD(View, "LoadBalancer", STRING, load_balancer),
         FIELD(View, "LoadBalancerNoticeUSec", SPAN, load_balancer_notice),
+        FIELD(View, "LoadBalancerThreshold", NUMBER, load_balancer_threshold),
 };
 
 static const Field service_items[] = {

@@ -124,10 +124,11 @@ typedef struct View {
         char *defect;       /* owned: what is wrong with vitald.conf, "" for nothing */
         char *reload_error; /* owned: why the last reload was refused; "" if it was not */
         usec_t reload_time;
-        char **listening;            /* owned */
-        char *load_balancer;         /* owned */
-        usec_t load_balancer_notice; /* 0: not known */
-        ServiceInfo *services;       /* owned, by name */
+        char **listening;                 /* owned */
+        char *load_balancer;              /* owned */
+        usec_t load_balancer_notice;      /* 0: not known */
+        uint64_t load_balancer_threshold; /* 0: not known */
+        ServiceInfo *services;            /* owned, by name */
         size_t n_services;
 } View;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run, reload, drain, undrain, override, clear-override, report: one call of a method each. */
+/* run, reload, override, clear-override, report: one call of a method each. */
 
 #include <stdio.h>
 
@@ -9,56 +9,6 @@
 /* All files are read, and credentials may lie on slow storage. */
 #define RELOAD_TIMEOUT_USEC USEC_PER_MINUTE
 #define RUN_PATIENCE_USEC   (30 * USEC_PER_SEC) /* beyond the check's own Timeout= */
-
-/* -- drain, undrain ---------------------------------------------------------------------------- */
-
-/* Load balancers go on sending requests until they have read often enough that they should not. */
-static void warn_of_short_drain(const Ctl *ctl, const View *v) {
-        char notice[TIMESPAN_MAX];
-
-        if (ctl->timeout_usec < v->load_balancer_notice)
-                fprintf(stderr,
-                        "vitalctl: this drain ends before the load balancer (%s) has noticed it, "
-                        "which takes up to %s\n",
-                        v->load_balancer, timespan_format(notice, v->load_balancer_notice));
-}
-
-static int change_service(const Ctl *ctl, const char *method, const char *types, ...) {
-        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        _cleanup_(client_freep) Client *c = NULL;
-        _cleanup_(view_freep) View *v = NULL;
-        ServiceInfo *s = NULL;
-        va_list ap;
-        int r;
-
-        /* A whole host is not drained by a variable that happens to be empty. */
-        if (!ctl->all == !ctl->arguments[0]) {
-                fputs("vitalctl: name a SERVICE, or --all for the whole host\n", stderr);
-                return EXIT_USAGE;
-        }
-        r = ctl_open_view(ctl, &c, &v);
-        if (r == 0 && !ctl->all)
-                r = ctl_find_service(v, ctl->arguments[0], &s);
-        if (r != 0)
-                return r;
-        va_start(ap, types);
-        r = client_call_v(c, s ? s->path : VITALD_PATH,
-                          s ? VITALD_SERVICE_INTERFACE : VITALD_MANAGER_INTERFACE, method, 0,
-                          &error, NULL, types, ap);
-        va_end(ap);
-        if (r < 0)
-                return ctl_failed(ctl, r, &error);
-        warn_of_short_drain(ctl, v);
-        return EXIT_YES;
-}
-
-int verb_drain(const Ctl *ctl) {
-        return change_service(ctl, "Drain", "ts", ctl->timeout_usec, ctl->reason);
-}
-
-int verb_undrain(const Ctl *ctl) {
-        return change_service(ctl, "Undrain", NULL);
-}
 
 /* -- override, clear-override, report ---------------------------------------------------------- */
 

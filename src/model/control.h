@@ -32,6 +32,9 @@ typedef struct Control {
         int (*drain)(void *daemon, size_t service, usec_t timeout_usec, const char *note,
                      const char *who);
 
+        /* The same until the service's unit starts anew. -EOPNOTSUPP if it has none. */
+        int (*drain_until_start)(void *daemon, size_t service, const char *note, const char *who);
+
         /* Loads the configuration again; done with its verdict, the error text naming FILE:LINE. */
         int (*reload)(void *daemon, ControlDone done, void *userdata);
 } Control;

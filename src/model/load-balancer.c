@@ -71,14 +71,21 @@ const LoadBalancer *load_balancer_of(const HttpConfig *c) {
                        : &load_balancers[c->load_balancer];
 }
 
+uint64_t load_balancer_threshold(const HttpConfig *c) {
+        const LoadBalancer *b = load_balancer_of(c);
+
+        if (c->load_balancer == LOAD_BALANCER_NONE)
+                return 0;
+        return b && c->load_balancer_threshold == 0 ? b->threshold : c->load_balancer_threshold;
+}
+
 usec_t load_balancer_notice_usec(const HttpConfig *c) {
         const LoadBalancer *b = load_balancer_of(c);
         usec_t interval = c->load_balancer_interval_usec;
-        uint64_t threshold = c->load_balancer_threshold;
 
         if (b && interval == 0)
                 interval = b->interval_usec;
-        if (b && threshold == 0)
-                threshold = b->threshold;
-        return c->load_balancer == LOAD_BALANCER_NONE ? 0 : usec_mul(interval, threshold);
+        return c->load_balancer == LOAD_BALANCER_NONE
+                       ? 0
+                       : usec_mul(interval, load_balancer_threshold(c));
 }

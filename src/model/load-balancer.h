@@ -19,6 +19,9 @@ typedef struct LoadBalancer {
 /* NULL for LOAD_BALANCER_NONE, and when nothing is known of it but what the keys say. */
 const LoadBalancer *load_balancer_of(const HttpConfig *c);
 
+/* How many failed probes in a row it wants, by the keys or by its defaults; 0: not known. */
+uint64_t load_balancer_threshold(const HttpConfig *c);
+
 /* The longest that it goes on sending requests to a host that is not ready, by the keys or by its
  * defaults; 0: not known. */
 usec_t load_balancer_notice_usec(const HttpConfig *c);

@@ -48,6 +48,27 @@ int bus_method_drain(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return reply(m, r, error);
 }
 
+int bus_method_drain_until_start(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const BusTarget *t = userdata;
+        const Control *control = t->link->bus->context.control;
+        char who[WHO_MAX], note[NOTE_MAX];
+        const char *reason;
+        int r;
+
+        r = bus_authorize(t->link, m, BUS_NAME ".drain", target_unit(t), who, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = sd_bus_message_read(m, "s", &reason);
+        if (r < 0)
+                return r;
+        text_sanitize(note, sizeof(note), reason, strlen(reason));
+        r = control->drain_until_start(control->daemon, t->index, note, who);
+        if (r == -EOPNOTSUPP)
+                return sd_bus_error_set(error, BUS_ERROR_NOT_SUPPORTED,
+                                        "The service has no unit (Unit=)");
+        return reply(m, r, error);
+}
+
 int bus_method_undrain(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const BusTarget *t = userdata;
         const Control *control = t->link->bus->context.control;

@@ -25,7 +25,7 @@ typedef struct ManagerRow {
         uint32_t n_services, n_ready_services, n_checks, n_unhealthy_checks;
         char **listening;
         const char *load_balancer;
-        uint64_t load_balancer_notice_usec;
+        uint64_t load_balancer_notice_usec, load_balancer_threshold;
         char status_buffer[SUMMARY_MAX], build_buffer[BUILD_ID_MAX];
         const char *status, *worst_service;
 } ManagerRow;
@@ -80,6 +80,7 @@ static void row_fill(ManagerRow *row) {
         row->worst_service = worst_service(s);
         row->load_balancer = load_balancer_words[s->config->http.load_balancer];
         row->load_balancer_notice_usec = load_balancer_notice_usec(&s->config->http);
+        row->load_balancer_threshold = load_balancer_threshold(&s->config->http);
         row->listening = (char **) (uintptr_t) context->listening(context->userdata);
 }
 
@@ -252,6 +253,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_PROPERTY("Listening", "as", NULL, ROW(listening), 0),
         SD_BUS_PROPERTY("LoadBalancer", "s", NULL, ROW(load_balancer), 0),
         SD_BUS_PROPERTY("LoadBalancerNoticeUSec", "t", NULL, ROW(load_balancer_notice_usec), 0),
+        SD_BUS_PROPERTY("LoadBalancerThreshold", "t", NULL, ROW(load_balancer_threshold), 0),
         SD_BUS_METHOD_WITH_NAMES("ListServices", NULL, , "a(ssso)", SD_BUS_PARAM(services),
                                  method_list_services, UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("ListChecks", NULL, , "a(sssso)", SD_BUS_PARAM(checks),

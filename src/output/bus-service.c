@@ -128,6 +128,8 @@ static const sd_bus_vtable service_vtable[] = {
         SD_BUS_PROPERTY("Checks", "ao", get_checks, 0, 0),
         SD_BUS_METHOD_WITH_NAMES("Drain", "ts", SD_BUS_PARAM(timeout_usec) SD_BUS_PARAM(reason),
                                  NULL, , bus_method_drain, UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("DrainUntilStart", "s", SD_BUS_PARAM(reason), NULL, ,
+                                 bus_method_drain_until_start, UNPRIVILEGED),
         SD_BUS_METHOD("Undrain", NULL, NULL, bus_method_undrain, UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: MIT
 """Drains that know who has read of them: probers, and what vitalctl says of them."""
 
+import contextlib
 import json
 import re
+import threading
+import time
 
 import pytest
 
-from lib.ctl import ctl
+from lib.ctl import NO, USAGE, ctl, start
+from lib.haproxy import Haproxy
 from lib.peers import HttpServer
-from lib.process import eventually
+from lib.process import SLOWNESS, Process, eventually, free_port
+from lib.vitald import fetch
 
 CHECK = "[Check app]\nType=http\nURL={}\nInterval=50ms\nRetryInterval=50ms\n"
 
@@ -87,3 +92,195 @@ def test_who_asks_no_more_is_no_prober(two):
         two.get("/health/ready/orders")
     assert set(told(two, "orders")) == {"/health/ready/orders"}
     eventually(lambda: told(two, "orders") == {})
+
+
+# -- waiting until they have -----------------------------------------------------------------------
+
+def asking(daemon, route, every):
+    """Somebody who asks until told to stop."""
+    stop = threading.Event()
+
+    def run():
+        while not stop.wait(every):
+            daemon.get(route)
+    thread = threading.Thread(target=run)
+    thread.start()
+    return stop, thread
+
+
+@contextlib.contextmanager
+def prober(daemon, route="/health/ready/orders", every=0.1):
+    seen = told(daemon)
+    stop, thread = asking(daemon, route, every)
+    try:
+        eventually(lambda: set(told(daemon)) > set(seen))
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_nobody_asks_nobody_waits(two):
+    began = time.monotonic()
+    assert ctl(two, "drain", "orders", "--wait", "--timeout=1min") == "nobody has asked of late\n"
+    assert time.monotonic() - began < 10
+    two.get("/health/ready/apart")
+    assert ctl(two, "drain", "billing", "--wait") == "nobody has asked of late\n"
+
+
+def test_returns_once_all_have_read_it_often_enough(two):
+    with prober(two), prober(two, "/health/ready"):
+        assert ctl(two, "drain", "orders", "--wait") == "2 of 2 probers have read 503 2 times\n"
+        assert min(told(two, "orders").values()) >= 2
+        ctl(two, "undrain", "orders")
+        eventually(lambda: set(told(two, "orders").values()) == {0})
+        ctl(two, "drain", "--all", "--wait", "--count=7")
+        assert min(told(two).values()) >= 7
+
+
+def test_says_who_has_not_read_it(two):
+    two.get("/health/ready", headers={"User-Agent": "slow"})
+    done = two.vitalctl("drain", "orders", "--wait", "--timeout=300ms")
+    assert done.returncode == 75 and done.stdout == ""
+    assert done.stderr == ("vitalctl: timed out: 0 of 1 prober has read 503 2 times; "
+                           "127.0.0.1 /health/ready by slow: 0 times\n")
+    assert two.get("/health/ready/orders").status == 503    # It stays drained.
+
+
+def test_ended_while_it_waits(two):
+    with prober(two):
+        waiting = start(two, "drain", "orders", "--wait", "--count=100", log="wait.log")
+        two.wait_status("/health/ready/orders", 503)
+        ctl(two, "undrain", "orders")
+        assert waiting.wait() == NO
+        assert "the drain was ended" in (two.directory / "wait.log").read_text()
+
+
+def test_options(two):
+    for argv in (["--count=2"], ["--wait", "--count=0"], ["--wait", "--count=x"],
+                 ["--wait", "--count=101"]):
+        assert two.vitalctl("drain", "orders", *argv).returncode == USAGE
+    assert two.vitalctl("undrain", "orders", "--wait").returncode == USAGE
+    assert two.get("/health/ready/orders").status == 200
+
+
+# -- rolling restarts ------------------------------------------------------------------------------
+
+NGINX = """
+daemon off; master_process off; pid {dir}/pid; error_log {dir}/error.log;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy;
+    fastcgi_temp_path {dir}/fastcgi; uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
+    server {{ listen 127.0.0.1:{port}; location / {{ return 200 "ok"; }} }}
+}}
+"""
+
+
+class Backend:
+    """A real server, and the vitald that answers for it."""
+
+    def __init__(self, name, directory, daemon):
+        self.name, self.directory, self.daemon, self.port = name, directory, daemon, free_port()
+        directory.mkdir()
+        (directory / "nginx.conf").write_text(NGINX.format(dir=directory, port=self.port))
+        daemon.service("web", CHECK.format(f"http://127.0.0.1:{self.port}/"))
+        self.start()
+        daemon.start()
+        daemon.wait_status("/health/ready/web", 200)
+
+    def start(self):
+        self.process = Process(["/usr/sbin/nginx", "-p", self.directory, "-c",
+                                self.directory / "nginx.conf"], self.directory / "log")
+
+    def line(self):
+        return (f"server {self.name} 127.0.0.1:{self.port} check port {self.daemon.address[1]} "
+                "inter 50ms fall 2 rise 1")
+
+
+class Load:
+    """Clients that ask for as long as it lasts, each request on a connection of its own."""
+
+    def __init__(self, port, clients=4):
+        self.port, self.n, self.failures = port, 0, []
+        self.done, self.lock = threading.Event(), threading.Lock()
+        self.threads = [threading.Thread(target=self.run) for _ in range(clients)]
+
+    def run(self):
+        while not self.done.is_set():
+            try:
+                answer = fetch(("127.0.0.1", self.port), "/", within=10 * SLOWNESS)
+                failure = None if answer.status == 200 else answer.status
+            except OSError as e:
+                failure = str(e)
+            with self.lock:
+                self.n += 1
+                self.failures += [failure] if failure else []
+            time.sleep(0.002)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        for thread in self.threads:
+            thread.join()
+
+
+@pytest.fixture
+def farm(make_vitald, directory):
+    backends = [Backend(name, directory / name, make_vitald()) for name in ("a", "b")]
+    with Haproxy(directory / "haproxy", [
+            "option httpchk", "http-check send meth GET uri /health/ready/web ver HTTP/1.1 hdr Host x",
+            "http-check expect status 200", "retries 0", *(b.line() for b in backends)]) as proxy:
+        yield proxy, backends
+    for b in backends:
+        b.process.stop()
+
+
+def is_up(proxy, backend):
+    return proxy.servers()[backend.name]["status"] == "UP"
+
+
+def restart_in_turn(proxy, backends, times, drain):
+    for i in range(times):
+        backend = backends[i % 2]
+        if drain:
+            ctl(backend.daemon, "drain", "web", "--wait", "--timeout=20s")
+        backend.process.stop()
+        if not drain:
+            eventually(lambda b=backend: not is_up(proxy, b))
+        backend.start()
+        if drain:
+            ctl(backend.daemon, "undrain", "web")
+        eventually(lambda b=backend: is_up(proxy, b), within=15)
+
+
+def test_ten_restarts_without_a_failed_request(farm):
+    proxy, backends = farm
+    eventually(lambda: all(is_up(proxy, b) for b in backends))
+    with Load(proxy.port) as load:
+        restart_in_turn(proxy, backends, 10, drain=True)
+    assert load.n > 500 and load.failures == []
+    assert all(int(proxy.servers()[b.name]["stot"]) > 100 for b in backends)
+
+
+def test_without_a_drain_requests_fail(farm):
+    proxy, backends = farm
+    eventually(lambda: all(is_up(proxy, b) for b in backends))
+    with Load(proxy.port) as load:
+        restart_in_turn(proxy, backends, 4, drain=False)
+    assert load.failures
+
+
+@pytest.mark.timing
+def test_fifty_restarts_without_a_failed_request(farm):
+    proxy, backends = farm
+    eventually(lambda: all(is_up(proxy, b) for b in backends))
+    with Load(proxy.port) as load:
+        restart_in_turn(proxy, backends, 50, drain=True)
+        eventually(lambda: load.n >= 20000, within=60)
+    assert load.failures == []

@@ -159,6 +159,11 @@ static int control_drain(void *daemon, size_t service, usec_t timeout_usec, cons
         return apply(daemon, &(Event){ .type = EVENT_DRAIN, .service = service, .drain = &d });
 }
 
+static int control_drain_until_start(void *daemon, size_t service, const char *note,
+                                     const char *who) {
+        return control_drain(daemon, service, USEC_INFINITY, note, who);
+}
+
 static int take_config(Server *s, size_t n) {
         _cleanup_(config_unrefp) Config *c = make_config(n);
 
@@ -280,6 +285,7 @@ static int serve(Server *s, BusMode mode, const char *runtime_directory) {
                 .report = control_report,
                 .override = control_override,
                 .drain = control_drain,
+                .drain_until_start = control_drain_until_start,
                 .reload = control_reload,
         };
         BusContext context = {
