@@ -25,6 +25,7 @@ CHANGES = [
     (MANAGER, "org.vitald1.Manager", "Undrain"),
     (SERVICE, "org.vitald1.Service", "Drain", "ts", FOR_EVER, "x"),
     (SERVICE, "org.vitald1.Service", "Undrain"),
+    (SERVICE, "org.vitald1.Service", "DrainUntilStart", "s", "x"),
     (A, "org.vitald1.Check", "Run"),
     (A, "org.vitald1.Check", "Override", "sts", "healthy", FOR_EVER, "x"),
     (A, "org.vitald1.Check", "ClearOverride"),

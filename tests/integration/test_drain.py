@@ -234,7 +234,8 @@ class Load:
 def farm(make_vitald, directory):
     backends = [Backend(name, directory / name, make_vitald()) for name in ("a", "b")]
     with Haproxy(directory / "haproxy", [
-            "option httpchk", "http-check send meth GET uri /health/ready/web ver HTTP/1.1 hdr Host x",
+            "option httpchk",
+            "http-check send meth GET uri /health/ready/web ver HTTP/1.1 hdr Host x",
             "http-check expect status 200", "retries 0", *(b.line() for b in backends)]) as proxy:
         yield proxy, backends
     for b in backends:
@@ -255,6 +256,8 @@ def restart_in_turn(proxy, backends, times, drain):
             eventually(lambda b=backend: not is_up(proxy, b))
         backend.start()
         if drain:
+            # What was well before the stop is so until it has failed twice.
+            eventually(lambda b=backend: b.daemon.vitalctl("run", "web/app").returncode == 0)
             ctl(backend.daemon, "undrain", "web")
         eventually(lambda b=backend: is_up(proxy, b), within=15)
 

@@ -26,7 +26,8 @@ FOREIGN = {"ListenStream", "LoadCredential", "LoadCredentialEncrypted", "Private
            "AmbientCapabilities", "CapabilityBoundingSet", "SystemCallFilter",
            "MemoryMax", "PrivateDevices", "ProtectProc", "TasksMax", "ProtectClock",
            "ReadWritePaths",
-           "ExecStart", "TimeoutStartSec", "Restart", "BindsTo", "Key"}
+           "ExecStart", "ExecStop", "TimeoutStartSec", "TimeoutStopSec", "Restart", "BindsTo",
+           "Key"}
 
 
 class Facts:
