@@ -102,7 +102,8 @@ def test_renews_the_connection_after_its_age(runner, server):
 
 def test_checks_do_not_share_a_connection(runner, server):
     """So that one which hangs is nobody else's fault."""
-    runner.start(rpc(server, name="good") + rpc(server, "Service=slow", name="slow"))
+    runner.start(rpc(server, name="good")
+                 + rpc(server, "Service=slow", name="slow", timeout="1min"))
     assert runner.next()["check"] == "good"
     assert runner.run("good", 50)["pass"] == 50
     assert server.connections() == 2

@@ -246,7 +246,7 @@ def test_leader_that_cannot_be_reached(runner, three):
     three("leader far 0 3")
     three("coordinator workers 1")
     three("down 3")
-    runner.start(kafka(three.addresses[0], "Topic=far", "ConsumerGroup=workers", timeout="1s"))
+    runner.start(kafka(three.addresses[0], "Topic=far", "ConsumerGroup=workers", timeout="4s"))
     result = runner.next()
     assert result["outcome"] == "fail" and result["reason"] == "refused", result
     assert three.addresses[2] in result["message"]

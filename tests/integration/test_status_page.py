@@ -129,8 +129,8 @@ def test_is_live(page, http_server, directory):
         assert driver.title.startswith("NOT READY")
         assert "HTTP 500" in text_of(driver, "main")
         assert driver.execute_script(FOCUSED) == focused
-        assert driver.execute_script("return document.querySelector('td a').href") == \
-            "https://wiki/app"
+        link = "return document.querySelector('td a')?.href"
+        eventually(lambda: driver.execute_script(link) == "https://wiki/app")
 
         mend_app(page, http_server)
         eventually(lambda: text_of(driver, "#verdict") == "READY", within=10)

@@ -3,12 +3,13 @@
 
 import contextlib
 import ctypes
+import errno
 import os
 import socket
 import subprocess
 
 from lib.peers import Proxy
-from lib.process import CLEAN_ENVIRONMENT
+from lib.process import CLEAN_ENVIRONMENT, eventually
 
 HERE, THERE = "10.99.0.1", "10.99.0.2"
 CLONE_NEWNET = 0x40000000
@@ -45,7 +46,15 @@ class Cable:
         for name, address in ((self.here, HERE), (self.there, THERE)):
             ip("-n", name, "address", "add", f"{address}/24", "dev", "v0")
             ip("-n", name, "link", "set", "v0", "up")
+        with self._at(self.here):   # A packet that comes too early is lost, and sent again late.
+            eventually(self._carries, what="the cable")
         return self
+
+    @staticmethod
+    def _carries():
+        with socket.socket() as s:
+            s.settimeout(0.2)
+            return s.connect_ex((THERE, 9)) == errno.ECONNREFUSED
 
     def __exit__(self, *_):
         self.home.close()
@@ -53,14 +62,17 @@ class Cable:
             subprocess.run(["/usr/sbin/ip", "netns", "delete", name], env=CLEAN_ENVIRONMENT)
 
     @contextlib.contextmanager
-    def at_the_other_end(self):
-        """What the block listens on is reached by way of the cable."""
+    def _at(self, end):
         try:
-            with open(f"/run/netns/{self.there}", "rb") as network:
+            with open(f"/run/netns/{end}", "rb") as network:
                 enter(network)
             yield
         finally:
             enter(self.home)
+
+    def at_the_other_end(self):
+        """What the block listens on is reached by way of the cable."""
+        return self._at(self.there)
 
     def _filter(self, rules):
         subprocess.run(["/usr/sbin/ip", "netns", "exec", self.there, "/usr/sbin/nft", "-f", "-"],
