@@ -13,6 +13,7 @@
 #include "model/control.h"
 #include "output/agent.h"
 #include "output/bus.h"
+#include "output/hooks.h"
 #include "output/http-events.h"
 #include "output/http-routes.h"
 #include "output/http-server.h"
@@ -33,6 +34,7 @@ typedef struct Daemon {
         Notify *notify;               /* owned */
         Watchdog *watchdog;           /* owned */
         HttpProbers *probers;         /* owned */
+        Hooks *hooks;                 /* owned */
         HttpRoutes *routes;           /* owned */
         HttpServer *http;             /* owned */
         HttpEvents *events;           /* owned */

@@ -351,6 +351,9 @@ static int daemon_make_outputs(Daemon *d) {
         r = version_files_new(d->event, engine_workers(d->engine), on_version, d, &d->versions);
         if (r < 0)
                 return r;
+        r = hooks_new(d->event, d->publisher, d->systemd, d->options->runtime_directory, &d->hooks);
+        if (r < 0)
+                return r;
         return watchdog_new(d->event, d->publisher, d->notify, d->options->runtime_directory,
                             &watchdog_handler, d, &d->watchdog);
 }
@@ -395,6 +398,7 @@ static void daemon_done(Daemon *d) {
         bus_free(d->bus);
         version_files_free(d->versions);
         watchdog_free(d->watchdog);
+        hooks_free(d->hooks);
         http_events_free(d->events);
         http_server_free(d->http);
         agent_free(d->agent);

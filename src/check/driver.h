@@ -101,8 +101,9 @@ usec_t check_run_deadline_usec(const CheckRun *run);
 void check_run_set_phase(CheckRun *run, const char *phase);
 
 /* Stores and queues the result, nothing more; the engine calls stop() later. Once per run: a second
- * finish is an assert. If the result carries no latency (USEC_INFINITY) and is a success, the time
- * since the start is put in. */
+ * finish is an assert, but what comes between the deadline and stop() is too late and let go. If
+ * the result carries no latency (USEC_INFINITY) and is a success, the time since the start is put
+ * in. */
 void check_run_finish(CheckRun *run, const Result *result);
 
 bool check_run_is_finished(const CheckRun *run);

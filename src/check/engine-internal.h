@@ -17,7 +17,8 @@ typedef struct Shared {
 struct CheckRun {
         Check *check; /* borrowed */
         bool is_finished;
-        bool is_void; /* a stall fell into it: a failure says nothing */
+        bool is_expired; /* finished by its deadline: what the driver says meanwhile is too late */
+        bool is_void;    /* a stall fell into it: a failure says nothing */
         uint64_t serial;
         usec_t started_usec, deadline_usec;
         const char *phase; /* borrowed */

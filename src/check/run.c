@@ -110,6 +110,7 @@ void check_run_expire(CheckRun *run) {
         else
                 result_fail(&result, REASON_TIMEOUT, "Timeout after %" PRIu64 "ms", msec);
         check_run_finish(run, &result);
+        run->is_expired = true;
 }
 
 /* Plans a run that was asked for: at once, but asking again and again doubles the pause between
@@ -342,6 +343,8 @@ void check_run_finish(CheckRun *run, const Result *result) {
         Engine *e = run->check->engine;
 
         assert(run->check->run == run);
+        if (run->is_expired)
+                return;
         assert(!run->is_finished);
         engine_notice_stall(e);
         run->is_finished = true;

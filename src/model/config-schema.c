@@ -275,6 +275,7 @@ static const Option service_options[] = {
         { .key = "OnLivenessFailure", .type = &option_word,
           FIELD(ServiceConfig, on_liveness_failure), .fallback = "none",
           .words = on_liveness_failure_words },
+        { .key = "OnFlip", .type = &option_unit_pattern, FIELD(ServiceConfig, on_flip) },
         { .key = "Host", .type = &option_bool, FIELD(ServiceConfig, counts_for_host),
           .fallback = "yes" },
         { .key = "Shadow", .type = &option_bool, FIELD(ServiceConfig, is_shadow),
@@ -286,6 +287,7 @@ static const Option daemon_options[] = {
           .fallback = "checked", .words = notify_ready_words },
         { .key = "MaxConcurrentChecks", .type = &option_unsigned,
           FIELD(DaemonConfig, max_concurrent_checks), .fallback = "128", .min = 1, .max = 10000 },
+        { .key = "OnFlip", .type = &option_unit_pattern, FIELD(DaemonConfig, on_flip) },
 };
 
 static const Option agent_options[] = {

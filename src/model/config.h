@@ -127,6 +127,7 @@ typedef struct ServiceConfig {
         char *version_file;  /* owned, may be NULL: or where it stands */
         usec_t startup_timeout_usec;
         unsigned on_liveness_failure; /* OnLivenessFailure */
+        char *on_flip;                /* owned, may be NULL: OnFlip=, a unit with %s in its name */
         bool counts_for_host;         /* Host=; no for the built-in service and in shadow */
         bool is_shadow;               /* Shadow=: its verdicts are shown and nothing follows */
         bool is_builtin;
@@ -149,6 +150,7 @@ typedef enum NotifyReady {
 typedef struct DaemonConfig {
         unsigned notify_ready; /* NotifyReady */
         uint64_t max_concurrent_checks;
+        char *on_flip; /* owned, may be NULL: as that of services, for the host */
 } DaemonConfig;
 
 extern const Schema daemon_schema; /* fields of DaemonConfig */

@@ -9,6 +9,9 @@
 #include "base/parse.h"
 #include "base/text.h"
 
+/* Leaves room for a name among the 255 bytes that a unit may have. */
+#define UNIT_PATTERN_MAX 190
+
 /* -- texts ------------------------------------------------------------------------------------- */
 
 static void string_clear(void *field) {
@@ -110,6 +113,22 @@ static int unit_parse(const Option *o _unused_, const char *value, void *field,
                 if (str_equal(suffix, suffixes[i]))
                         return string_set(field, value);
         return -EINVAL;
+}
+
+/* One place for a name, in the instance of a template or anywhere else. */
+static int unit_pattern_parse(const Option *o, const char *value, void *field,
+                              char why[static OPTION_WHY_MAX]) {
+        _cleanup_free_ char *unit = NULL, *example = strdup(value);
+        char *at = example ? strstr(example, "%s") : NULL;
+        int r;
+
+        if (!example)
+                return -ENOMEM;
+        if (!at || strlen(value) > UNIT_PATTERN_MAX)
+                return -EINVAL;
+        memcpy(at, "aa", 2);
+        r = unit_parse(o, example, &unit, why);
+        return r < 0 ? r : string_set(field, value);
 }
 
 static int units_parse(const Option *o, const char *value, void *field,
@@ -397,6 +416,14 @@ const OptionType option_address = {
 const OptionType option_unit = {
         .expected = "a unit's name with its suffix, such as orders.service",
         .parse = unit_parse,
+        .clear = string_clear,
+        .canonical = string_canonical,
+        .size = sizeof(char *),
+};
+
+const OptionType option_unit_pattern = {
+        .expected = "a unit's name with %s in it, such as vitald-alert@%s.service",
+        .parse = unit_pattern_parse,
         .clear = string_clear,
         .canonical = string_canonical,
         .size = sizeof(char *),

@@ -121,7 +121,8 @@ extern const OptionType option_address;  /* Address of base/address.h; min is th
                                             port is needed */
 extern const OptionType option_credential; /* Credential */
 extern const OptionType
-        option_header_credential;     /* HeaderCredentials: "Header-Name: NAME", a list */
+        option_header_credential;            /* HeaderCredentials: "Header-Name: NAME", a list */
+extern const OptionType option_unit_pattern; /* char * (owned): a unit's name with %s in it */
 extern const OptionType option_unit;  /* char * (owned): a systemd unit name with its suffix */
 extern const OptionType option_units; /* char ** (owned), each assignment appends one unit name */
 

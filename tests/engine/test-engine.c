@@ -53,6 +53,25 @@ static void test_deadline(void **state _unused_) {
         bench_done(&b);
 }
 
+/* A reply that is read in the same turn of the loop, behind the deadline and before stop(). */
+static void test_reply_behind_the_deadline(void **state _unused_) {
+        Result late;
+        Bench b;
+
+        bench_new(&b);
+        take_config(&b, make_config(&fake_driver, one, 1));
+        clock_monotonic += USEC_PER_SEC + 20 * USEC_PER_MSEC;
+        engine_tick(b.engine);
+        assert_true(check_run_is_finished(instance(&b, 0)->run));
+        result_pass(&late, "well");
+        check_run_finish(instance(&b, 0)->run, &late);
+        settle(&b);
+        assert_int_equal(b.n_results, 1);
+        assert_int_equal(calls.stop, 1);
+        assert_int_equal(b.seen[0].result.reason, REASON_TIMEOUT);
+        bench_done(&b);
+}
+
 static void test_retry_interval(void **state _unused_) {
         Bench b;
 
@@ -400,6 +419,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_life_of_a_run),
                 cmocka_unit_test(test_deadline),
+                cmocka_unit_test(test_reply_behind_the_deadline),
                 cmocka_unit_test(test_retry_interval),
                 cmocka_unit_test(test_concurrency),
                 cmocka_unit_test(test_no_burst_after_stall),

@@ -4,11 +4,13 @@
 import json
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
 
 from lib.tree import SOURCE, need, read, tree
+from lib.vitald import build_directory
 
 PLACE = SOURCE / "data/examples/load-balancers"
 
@@ -70,3 +72,43 @@ def test_paths_are_served():
              for match in re.findall(r"/health(?:/[a-z]+)?", read(path))}
     assert len(asked) > 3
     assert {path for path in asked if path not in manual} == set()
+
+
+# -- services and hooks ----------------------------------------------------------------------------
+
+SERVICES = sorted(Path(SOURCE, "data/examples/services").glob("*.conf"))
+HOOKS = SOURCE / "data/examples/hooks"
+
+
+def test_services_are_good(tmp_path):
+    """As a host would have them, all at once."""
+    place = tmp_path / "etc/vitald/services"
+    place.mkdir(parents=True)
+    for path in SERVICES:
+        (place / path.name).write_text(path.read_text())
+    done = subprocess.run([build_directory() / "vitald", f"--root={tmp_path}", "--verify"],
+                          capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(SERVICES) >= 4 and f"{len(SERVICES) + 1} services" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", sorted(HOOKS.glob("*.service")), ids=lambda p: p.name)
+def test_hooks_are_good_units(tmp_path, path):
+    need("systemd-analyze")
+    (tmp_path / path.name).write_text(path.read_text())
+    instance = str(tmp_path / path.name.replace("@", "@shop"))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", instance],
+                          capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    said = [line for line in done.stderr.splitlines() if path.stem in line]
+    assert said == []
+    assert f"{path.stem}%s.service" in path.read_text()
+
+
+def test_the_rule_of_polkit_allows_the_hooks_alone():
+    rule = (HOOKS / "60-vitald-hooks.rules").read_text()
+    pattern = re.compile(re.search(r"/(\^.*\$)/", rule).group(1))
+    for path in HOOKS.glob("*.service"):
+        assert pattern.fullmatch(path.name.replace("@", "@shop.eu-1"))
+    for name in ("sshd.service", "vitald-alert@.service", "vitald-alert@x.serviced",
+                 "x-vitald-alert@x.service", "vitald-alert@x y.service", "vitald.service"):
+        assert not pattern.fullmatch(name)

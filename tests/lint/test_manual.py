@@ -105,6 +105,7 @@ def pattern_of(option):
             "amount": "A size or a share", "word": f"One of {words}", "words": f"A list of {words}",
             "path": "An absolute path", "paths": "An absolute path",
             "address": "An address", "unit": "The name of a unit",
+            "unit-pattern": "The name of a unit with %s in it",
             "units": "The name of a unit",
             "credential": "The name of a credential",
             "header-credentials": "A header and the name of a credential",

@@ -19,15 +19,25 @@ static const struct Kind {
         const OptionType *type;
         const char *name;
 } kinds[] = {
-        { &option_string, "string" },     { &option_strv, "strings" },
-        { &option_bool, "bool" },         { &option_unsigned, "unsigned" },
-        { &option_timespan, "timespan" }, { &option_size, "size" },
-        { &option_amount, "amount" },     { &option_word, "word" },
-        { &option_words, "words" },       { &option_path, "path" },
-        { &option_address, "address" },   { &option_credential, "credential" },
-        { &option_unit, "unit" },         { &option_header_credential, "header-credentials" },
-        { &option_limits, "limits" },     { &option_paths, "paths" },
-        { &option_names, "names" },       { &option_units, "units" },
+        { &option_string, "string" },
+        { &option_strv, "strings" },
+        { &option_bool, "bool" },
+        { &option_unsigned, "unsigned" },
+        { &option_timespan, "timespan" },
+        { &option_size, "size" },
+        { &option_amount, "amount" },
+        { &option_word, "word" },
+        { &option_words, "words" },
+        { &option_path, "path" },
+        { &option_address, "address" },
+        { &option_credential, "credential" },
+        { &option_unit, "unit" },
+        { &option_unit_pattern, "unit-pattern" },
+        { &option_header_credential, "header-credentials" },
+        { &option_limits, "limits" },
+        { &option_paths, "paths" },
+        { &option_names, "names" },
+        { &option_units, "units" },
 };
 
 static const char *kind_of(const OptionType *type) {
