@@ -34,7 +34,7 @@ _vitalctl() {
         wait) options+=' --ready --started --live --timeout= --quiet' ;;
         follow) options+=' --ready --started --live --quiet' ;;
         is-ready) options+=' --quiet' ;;
-        drain) options+=' --all --wait --count= --timeout= --reason=' ;;
+        drain) options+=' --all --wait --connections= --count= --timeout= --reason=' ;;
         undrain) options+=' --all' ;;
         override) options+=' --timeout= --reason=' ;;
         report) options+=' --value=' ;;

@@ -27,13 +27,15 @@ typedef struct Ctl {
         JsonMode json;
         Question question;
         bool is_quiet, all, is_strict, wait;
-        uint64_t count;      /* 0: not given */
-        usec_t timeout_usec; /* USEC_INFINITY: none */
-        const char *reason;  /* borrowed; "" for none */
-        StrBuf values;       /* owned: of --value=, separated by blanks */
-        const char *root;    /* borrowed, or NULL */
-        Screen screen;       /* standard output */
-        char **arguments;    /* borrowed: those of the verb; ends with NULL */
+        uint64_t port;        /* of --connections=; 0: not given */
+        uint64_t connections; /* so many at most */
+        uint64_t count;       /* 0: not given */
+        usec_t timeout_usec;  /* USEC_INFINITY: none */
+        const char *reason;   /* borrowed; "" for none */
+        StrBuf values;        /* owned: of --value=, separated by blanks */
+        const char *root;     /* borrowed, or NULL */
+        Screen screen;        /* standard output */
+        char **arguments;     /* borrowed: those of the verb; ends with NULL */
 } Ctl;
 
 /* -- session.c: each returns 0, or the exit code once it has said what is wrong ------------------

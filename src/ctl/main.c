@@ -83,6 +83,7 @@ static void print_help(void) {
              "     --all                    Drain or undrain the whole host\n"
              "     --wait                   Wait until all who probe have read of the drain\n"
              "     --count=N                How often each has to have read it\n"
+             "     --connections=PORT[:N]   And until PORT has N (0) connections at most\n"
              "     --root=DIR               Verify the configuration below DIR\n"
              "     --strict                 Warnings count as faults\n"
              "  -q --quiet                  Say it by the exit code alone\n"
@@ -202,6 +203,19 @@ static int option_count(Arguments *a, const char *value) {
         return 0;
 }
 
+static int option_connections(Arguments *a, const char *value) {
+        const char *colon = strchr(value, ':');
+        _cleanup_free_ char *port =
+                strndup(value, colon ? (size_t) (colon - value) : strlen(value));
+
+        if (!port)
+                return -ENOMEM;
+        if (parse_uint64(port, &a->ctl.port) < 0 || a->ctl.port == 0 || a->ctl.port > UINT16_MAX ||
+            (colon && parse_uint64(colon + 1, &a->ctl.connections) < 0))
+                return usage_error("--connections= takes PORT or PORT:NUMBER, not", value);
+        return 0;
+}
+
 static int option_root(Arguments *a, const char *value) {
         a->ctl.root = value;
         return 0;
@@ -243,6 +257,7 @@ static const struct OptionSpec {
         { "all", 0, no_argument, TAKES_ALL, option_all },
         { "wait", 0, no_argument, TAKES_WAIT, option_wait },
         { "count", 0, required_argument, TAKES_WAIT, option_count },
+        { "connections", 0, required_argument, TAKES_WAIT, option_connections },
         { "quiet", 'q', no_argument, TAKES_QUIET, option_quiet },
         { "root", 0, required_argument, TAKES_ROOT, option_root },
         { "strict", 0, no_argument, TAKES_STRICT, option_strict },

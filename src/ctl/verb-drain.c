@@ -21,7 +21,7 @@ typedef struct Wait {
         Client *client;           /* borrowed */
         const ServiceInfo *named; /* borrowed; NULL: the host */
         uint64_t count;
-        bool had_probers;
+        bool had_probers, is_settled;
         StrBuf text; /* owned: how it stands, at the last look */
 } Wait;
 
@@ -90,6 +90,25 @@ static int judge(Wait *w, const Verdicts *d) {
         return probers_told(&d->probers, w->count) == d->probers.n;
 }
 
+/* As judge(): how many clients are left. */
+static int look_at_connections(Wait *w) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        const Ctl *ctl = w->ctl;
+        uint64_t n;
+        int r;
+
+        r = client_call(w->client, VITALD_PATH, VITALD_MANAGER_INTERFACE, "CountConnections", 0,
+                        &error, &m, "q", (int) ctl->port);
+        if (r >= 0)
+                r = sd_bus_message_read(m, "t", &n);
+        if (r < 0)
+                return r;
+        strbuf_printf(&w->text, "; port %" PRIu64 " has %" PRIu64 " %s", ctl->port, n,
+                      n == 1 ? "connection" : "connections");
+        return w->text.failed ? -ENOMEM : n <= ctl->connections;
+}
+
 static int look_at_host(Wait *w) {
         _cleanup_(view_freep) View *v = calloc(1, sizeof(View));
         int r;
@@ -109,13 +128,27 @@ static int look_at_service(Wait *w) {
         return r < 0 ? r : judge(w, &info.verdicts);
 }
 
+/* As long as requests come there is no end of connections: they are looked at last, and then the
+ * load balancer has had the time to act. */
+static int look(Wait *w) {
+        int r = w->named ? look_at_service(w) : look_at_host(w);
+
+        if (r <= 0)
+                return r;
+        if (w->had_probers && !w->is_settled) {
+                w->is_settled = true;
+                (void) client_wait(w->client, clock_usec(CLOCK_MONOTONIC) + SETTLE_USEC);
+        }
+        return w->ctl->port > 0 ? look_at_connections(w) : r;
+}
+
 /* 1, -ETIMEDOUT, -ECANCELED, or negative errno. */
 static int wait_until(Wait *w, usec_t deadline) {
         for (;;) {
                 usec_t now = clock_usec(CLOCK_MONOTONIC);
                 int r;
 
-                r = w->named ? look_at_service(w) : look_at_host(w);
+                r = look(w);
                 if (r != 0)
                         return r;
                 if (now >= deadline)
@@ -145,8 +178,6 @@ static int wait_for_probers(Wait *w) {
         }
         if (r < 0)
                 return ctl_failed(w->ctl, r, NULL);
-        if (w->had_probers)
-                (void) client_wait(w->client, clock_usec(CLOCK_MONOTONIC) + SETTLE_USEC);
         puts(text);
         return EXIT_YES;
 }
@@ -174,8 +205,8 @@ int verb_drain(const Ctl *ctl) {
         ServiceInfo *s = NULL;
         int r;
 
-        if (ctl->count > 0 && !ctl->wait) {
-                fputs("vitalctl: --count= goes with --wait\n", stderr);
+        if ((ctl->count > 0 || ctl->port > 0) && !ctl->wait) {
+                fputs("vitalctl: --count= and --connections= go with --wait\n", stderr);
                 return EXIT_USAGE;
         }
         r = open_named(ctl, &c, &v, &s);

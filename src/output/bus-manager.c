@@ -4,6 +4,7 @@
 
 #include "base/build-id.h"
 #include "base/text.h"
+#include "io/tcp-count.h"
 #include "model/load-balancer.h"
 #include "output/bus-authorize.h"
 #include "output/bus-call.h"
@@ -188,6 +189,25 @@ static int method_get_check(sd_bus_message *m, void *userdata, sd_bus_error *err
         return sd_bus_reply_method_return(m, "o", row->target.link->bus->paths->checks[check]);
 }
 
+/* Nothing that an ordinary user could not see by himself. */
+static int method_count_connections(sd_bus_message *m, _unused_ void *userdata,
+                                    sd_bus_error *error) {
+        uint64_t count;
+        uint16_t port;
+        int r;
+
+        r = sd_bus_message_read(m, "q", &port);
+        if (r < 0)
+                return r;
+        if (port == 0)
+                return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, "There is no port 0");
+        r = tcp_count_established(port, &count);
+        if (r < 0)
+                return sd_bus_error_set_errnof(error, r, "Connections cannot be counted: %s",
+                                               strerror(-r));
+        return sd_bus_reply_method_return(m, "t", count);
+}
+
 static void on_reloaded(void *userdata, int r, const char *error,
                         _unused_ const Snapshot *snapshot) {
         _cleanup_(bus_call_freep) BusCall *call = userdata;
@@ -262,6 +282,8 @@ static const sd_bus_vtable manager_vtable[] = {
                                  method_get_service, UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("GetCheck", "ss", SD_BUS_PARAM(service) SD_BUS_PARAM(name), "o",
                                  SD_BUS_PARAM(check), method_get_check, UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_NAMES("CountConnections", "q", SD_BUS_PARAM(port), "t",
+                                 SD_BUS_PARAM(established), method_count_connections, UNPRIVILEGED),
         SD_BUS_METHOD("Reload", NULL, NULL, method_reload, UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("Drain", "ts", SD_BUS_PARAM(timeout_usec) SD_BUS_PARAM(reason),
                                  NULL, , bus_method_drain, UNPRIVILEGED),

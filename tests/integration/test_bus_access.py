@@ -37,6 +37,7 @@ CHANGES = [
 READS = [
     (MANAGER, "org.vitald1.Manager", "ListServices"),
     (MANAGER, "org.vitald1.Manager", "ListChecks"),
+    (MANAGER, "org.vitald1.Manager", "CountConnections", "q", "1"),
     (MANAGER, "org.vitald1.Manager", "GetService", "s", "s000"),
     (MANAGER, "org.vitald1.Manager", "GetCheck", "ss", "s000", "a-1"),
     (MANAGER, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"),

@@ -4,12 +4,13 @@
 import contextlib
 import json
 import re
+import socket
 import threading
 import time
 
 import pytest
 
-from lib.ctl import NO, USAGE, ctl, start
+from lib.ctl import NO, TIMED_OUT, USAGE, ctl, start
 from lib.haproxy import Haproxy
 from lib.peers import HttpServer
 from lib.process import SLOWNESS, Process, eventually, free_port
@@ -141,7 +142,7 @@ def test_returns_once_all_have_read_it_often_enough(two):
 def test_says_who_has_not_read_it(two):
     two.get("/health/ready", headers={"User-Agent": "slow"})
     done = two.vitalctl("drain", "orders", "--wait", "--timeout=300ms")
-    assert done.returncode == 75 and done.stdout == ""
+    assert done.returncode == TIMED_OUT and done.stdout == ""
     assert done.stderr == ("vitalctl: timed out: 0 of 1 prober has read 503 2 times; "
                            "127.0.0.1 /health/ready by slow: 0 times\n")
     assert two.get("/health/ready/orders").status == 503    # It stays drained.
@@ -158,10 +159,52 @@ def test_ended_while_it_waits(two):
 
 def test_options(two):
     for argv in (["--count=2"], ["--wait", "--count=0"], ["--wait", "--count=x"],
-                 ["--wait", "--count=101"]):
+                 ["--wait", "--count=101"], ["--connections=80"], ["--wait", "--connections=0"],
+                 ["--wait", "--connections=80:"], ["--wait", "--connections=65536"]):
         assert two.vitalctl("drain", "orders", *argv).returncode == USAGE
     assert two.vitalctl("undrain", "orders", "--wait").returncode == USAGE
     assert two.get("/health/ready/orders").status == 200
+
+
+def test_counts_connections(two):
+    with socket.create_server(("127.0.0.1", 0)) as server, \
+            socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
+        port = server.getsockname()[1]
+        v6 = socket.create_connection(other.getsockname()[:2])
+        accepted = other.accept()[0]
+        held = [socket.create_connection(server.getsockname()) for _ in range(3)]
+        ends = [server.accept()[0] for _ in held]
+        argv = "drain", "orders", "--wait", "--timeout=300ms"
+        done = two.vitalctl(*argv, f"--connections={port}")
+        assert done.returncode == TIMED_OUT
+        assert done.stderr == ("vitalctl: timed out: nobody has asked of late; "
+                               f"port {port} has 3 connections\n")
+        assert f"port {port} has 3 " in ctl(two, *argv, f"--connections={port}:3")
+        done = two.vitalctl(*argv, f"--connections={other.getsockname()[1]}")
+        assert done.returncode == TIMED_OUT and "has 1 connection\n" in done.stderr
+
+        waiting = start(two, "drain", "orders", "--wait", "--timeout=1min",
+                        f"--connections={port}:1", log="wait.log")
+        for s in (*held[:2], *ends[:2]):
+            assert waiting.popen.poll() is None
+            s.close()
+        assert waiting.wait() == 0
+        assert f"port {port} has 1 connection\n" in (two.directory / "wait.log").read_text()
+        for s in (*held[2:], *ends[2:], v6, accepted):
+            s.close()
+    assert f"port {port} has 0 " in ctl(two, *argv, f"--connections={port}")
+
+
+def test_many_connections(two):
+    """More than one answer of the kernel holds."""
+    with socket.create_server(("127.0.0.1", 0), backlog=400) as server, \
+            contextlib.ExitStack() as stack:
+        for _ in range(400):
+            stack.enter_context(socket.create_connection(server.getsockname()))
+            stack.enter_context(server.accept()[0])
+        port = server.getsockname()[1]
+        out = ctl(two, "drain", "orders", "--wait", f"--connections={port}:400")
+        assert f"port {port} has 400 connections" in out
 
 
 # -- rolling restarts ------------------------------------------------------------------------------
