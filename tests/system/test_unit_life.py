@@ -243,6 +243,33 @@ def test_fault_58_the_bus_hangs_when_vitald_starts(units, vitald):
     eventually(lambda: unit_state(vitald) == "active")
 
 
+def test_a_drain_of_execstop_ends_with_the_next_start(units, running):
+    """systemd sets SERVICE_RESULT for what it runs there; who drains by hand has to undrain."""
+    def drain(**env):
+        done = running.vitalctl("drain", "app", "--wait", env=env)
+        assert done.returncode == 0, done.stderr
+        assert running.get("/health/ready/app").status == 503
+
+    drain(SERVICE_RESULT="success")
+    throughout(lambda: running.get("/health/ready/app").status == 503, 0.3)
+    units.systemctl("restart", "app.service")
+    assert running.get("/health/ready/app").status == 503
+    start(units)
+    running.wait_status("/health/ready/app", 200)
+
+    drain()
+    units.systemctl("restart", "app.service")
+    start(units)
+    eventually(lambda: running.show("app/file")["State"] == "healthy")
+    throughout(lambda: running.get("/health/ready/app").status == 503, 0.3)
+    assert running.vitalctl("undrain", "app").returncode == 0
+    running.wait_status("/health/ready/app", 200)
+
+    # A service without a unit has no next start.
+    assert running.vitalctl("drain", "other", env={"SERVICE_RESULT": "success"}).returncode == 0
+    assert running.vitalctl("undrain", "other").returncode == 0
+
+
 @pytest.mark.timing
 def test_a_stop_is_seen_within_50_ms(units, running):
     delays = []
