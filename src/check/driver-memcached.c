@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "check/driver.h"
 #include "check/stream-verdict.h"
+#include "check/tls-options.h"
 #include "io/stream.h"
 
 #define DEFAULT_PORT 11211
@@ -22,6 +23,8 @@ typedef struct MemcachedSettings {
         char *username; /* owned; NULL: nobody logs in */
         Credential password;
         bool wants_stats;
+        bool is_tls;
+        TlsOptions tls;
 } MemcachedSettings;
 
 /* Whose reply is due. */
@@ -33,6 +36,7 @@ typedef struct MemcachedInstance {
         usec_t renew_usec; /* CLOCK_MONOTONIC: when the connection is due for renewal */
         CheckRun *run;     /* borrowed; NULL while nothing is expected from the server */
         StrBuf line;       /* the beginning of one */
+        TlsKeeper keeper;
 } MemcachedInstance;
 
 typedef struct MemcachedRun {
@@ -148,7 +152,9 @@ static void memcached_finish(MemcachedInstance *i, Result *result) {
 
         if (!r->is_reused && i->stream)
                 result_note_stream(result, i->stream);
-        if (!outcome_is_success(result->outcome))
+        if (outcome_is_success(result->outcome))
+                result_add_certificate(result, i->stream);
+        else
                 memcached_hang_up(i);
         check_run_finish(run, result);
 }
@@ -197,6 +203,12 @@ static void on_resolved(void *userdata) {
         MemcachedRun *r = check_run_data(i->run);
 
         check_run_set_phase(i->run, stream_phase_text(r->phase, &s->address, STREAM_CONNECTING));
+}
+
+static void on_shaking(void *userdata) {
+        MemcachedInstance *i = userdata;
+
+        check_run_set_phase(i->run, stream_phase_name(STREAM_SHAKING));
 }
 
 static void on_connected(void *userdata) {
@@ -259,11 +271,17 @@ static int memcached_dial(MemcachedInstance *i) {
         const StreamHandlers *handlers = check_shared(i->check);
         MemcachedRun *r = check_run_data(i->run);
         Engine *engine = check_engine(i->check);
+        char ip[IP_TEXT_MAX];
+        int error;
 
         i->renew_usec = usec_add(clock_usec(CLOCK_MONOTONIC), config->connection_max_age_usec);
         check_run_set_phase(i->run, stream_phase_text(r->phase, &s->address, STREAM_RESOLVING));
-        return stream_dial(engine_poll_set(engine), engine_resolver(engine), &s->address, handlers,
-                           i, &i->stream);
+        error = stream_dial(engine_poll_set(engine), engine_resolver(engine), &s->address, handlers,
+                            i, &i->stream);
+        if (error >= 0 && s->is_tls)
+                error = stream_use_tls(i->stream, i->keeper.context,
+                                       tls_options_name(&s->tls, &s->address, ip));
+        return error;
 }
 
 /* A held connection that fails is no failure of the server yet. */
@@ -300,6 +318,7 @@ static int memcached_attach(Engine *engine _unused_, void *memory) {
 
         *handlers = (StreamHandlers){
                 .resolved = on_resolved,
+                .shaking = on_shaking,
                 .connected = on_connected,
                 .received = on_received,
                 .failed = on_failed,
@@ -318,14 +337,21 @@ static void memcached_close(Check *check) {
         MemcachedInstance *i = check_instance(check);
 
         memcached_hang_up(i);
+        tls_keeper_done(&i->keeper);
         strbuf_done(&i->line);
 }
 
 static int memcached_start(CheckRun *run) {
+        const MemcachedSettings *s = check_run_settings(run);
         MemcachedInstance *i = check_run_instance(run);
         MemcachedRun *r = check_run_data(run);
+        usec_t max_age_usec = check_config(i->check)->connection_max_age_usec;
 
         i->run = run;
+        if (s->is_tls && tls_keeper_renew(&i->keeper, &s->tls, max_age_usec, &r->result) < 0) {
+                memcached_finish(i, &r->result);
+                return 0;
+        }
         if (i->stream && clock_usec(CLOCK_MONOTONIC) >= i->renew_usec)
                 memcached_hang_up(i);
         if (!i->stream)
@@ -347,11 +373,15 @@ static void memcached_stop(CheckRun *run) {
 static int memcached_validate(void *settings, const char **ret_key,
                               char why[static OPTION_WHY_MAX]) {
         const MemcachedSettings *s = settings;
+        const char *text = tls_options_fault(&s->tls, s->is_tls, &s->address, ret_key);
 
-        if (!s->username == !s->password.name)
+        if (!text && !s->username != !s->password.name) {
+                *ret_key = s->username ? "Username" : "PasswordCredential";
+                text = "Username= and PasswordCredential= need each other";
+        }
+        if (!text)
                 return 0;
-        *ret_key = s->username ? "Username" : "PasswordCredential";
-        snprintf(why, OPTION_WHY_MAX, "Username= and PasswordCredential= need each other");
+        snprintf(why, OPTION_WHY_MAX, "%s", text);
         return -EINVAL;
 }
 
@@ -369,6 +399,8 @@ static const Option memcached_options[] = {
         { "Username", &option_string, offsetof(MemcachedSettings, username) },
         { "PasswordCredential", &option_credential, offsetof(MemcachedSettings, password) },
         { "Stats", &option_bool, offsetof(MemcachedSettings, wants_stats), "no" },
+        { "TLS", &option_bool, offsetof(MemcachedSettings, is_tls), "no" },
+        TLS_OPTIONS(MemcachedSettings, tls),
 };
 
 static const CheckScheme memcached_schemes[] = {

@@ -2,6 +2,7 @@
 """Type=memcached against a real memcached, and against scripted ones where it never says so."""
 
 import socket
+import ssl
 import time
 
 import pytest
@@ -285,3 +286,54 @@ def test_fault_28_a_held_connection_that_fails_is_tried_once_more(runner):
 def test_no_leaks_with_runs_under_way(runner, memcached, black_hole):
     runner.start(memc(memcached, name="good") + memc(black_hole, name="hole"))
     assert runner.next()["check"] == "good"
+
+
+# -- TLS -------------------------------------------------------------------------------------------
+
+class SecureMemcached(Memcached):
+    def __init__(self, directory, certificate, *options):
+        super().__init__(directory, "-Z", "-o", f"ssl_chain_cert={certificate.certificate},"
+                         f"ssl_key={certificate.key},ssl_ca_cert={certificate.ca}", *options)
+        self.context = ssl.create_default_context()
+        self.context.check_hostname, self.context.verify_mode = False, ssl.CERT_NONE
+
+    def ask(self, text):
+        assert self.process.exit_code is None, self.process.log
+        with socket.create_connection(("127.0.0.1", self.port), timeout=1) as raw, \
+                self.context.wrap_socket(raw) as s:
+            s.sendall(text.encode())
+            return s.recv(65536).decode()
+
+
+@pytest.mark.parametrize("terms, lines, reason", [
+    ({"ends": 90}, [], ""), ({"ends": 90}, ["Stats=yes"], ""),
+    ({"ends": -0.001}, [], "tls/expired"),
+    ({"names": ["DNS:cache.example"]}, [], "tls/name"),
+    ({"names": ["DNS:cache.example"]}, ["ServerName=cache.example"], ""),
+], ids=str)
+def test_tls(check, runner, directory, authority, terms, lines, reason):
+    with SecureMemcached(directory, authority.issue(**terms)) as server:
+        result = check(server, "TLS=yes", f"CACertificate={authority.ca}", *lines)
+        assert_result(result, "fail" if reason else "pass", reason)
+        assert ("certificate" in result) == (not reason)
+        assert runner.run("it", 100)["fail" if reason else "pass"] == 100
+
+
+def test_tls_with_nobody_trusted_and_restarted(check, runner, directory, authority):
+    with SecureMemcached(directory, authority.issue(ends=90)) as server:
+        assert_result(check(server, "TLS=yes"), "fail", "tls/untrusted")
+        runner.stop()
+        runner.start(memc(server, "TLS=yes", f"CACertificate={authority.ca}"))
+        assert_result(runner.next(), "pass", "", "Version")
+        server.kill9()
+        assert_result(runner.next(), "fail", "refused")
+        server.start()
+        assert runner.run("it")["pass"] == 1
+        server.freeze()
+        assert_result(runner.run("it"), "fail", "timeout")
+        server.thaw()
+
+
+def test_tls_that_is_not_spoken(check, memcached, authority):
+    result = check(memcached, "TLS=yes", f"CACertificate={authority.ca}", timeout="500ms")
+    assert result["outcome"] == "fail" and result["reason"] in ("tls/plaintext", "timeout"), result
