@@ -2,70 +2,9 @@
 /* history: a check's last runs and changes of state. */
 
 #include "ctl/json.h"
-#include "ctl/sparkline.h"
+#include "ctl/past.h"
 #include "ctl/table.h"
 #include "ctl/words.h"
-
-/* More than vitald keeps. */
-#define RUNS_MAX    1024
-#define CHANGES_MAX 1024
-
-typedef struct Change {
-        uint64_t realtime;
-        const char *state, *reason; /* borrowed from the answer */
-} Change;
-
-typedef struct Past {
-        SparkPoint runs[RUNS_MAX]; /* the oldest first */
-        uint64_t times[RUNS_MAX];
-        const char *outcomes[RUNS_MAX]; /* borrowed from the answer */
-        size_t n_runs;
-        Change changes[CHANGES_MAX];
-        size_t n_changes;
-        uint64_t p50, p95, p99, max; /* UINT64_MAX: no run had a latency */
-} Past;
-
-static int read_runs(sd_bus_message *m, Past *p) {
-        uint64_t realtime, latency;
-        const char *outcome;
-        int r;
-
-        r = sd_bus_message_enter_container(m, 'a', "(tst)");
-        while (r >= 0 && (r = sd_bus_message_read(m, "(tst)", &realtime, &outcome, &latency)) > 0) {
-                if (p->n_runs == RUNS_MAX)
-                        continue;
-                p->times[p->n_runs] = realtime;
-                p->outcomes[p->n_runs] = outcome;
-                p->runs[p->n_runs++] = (SparkPoint){
-                        .value = latency == USEC_INFINITY ? 0 : latency,
-                        .is_bad = str_equal(outcome, "fail") || str_equal(outcome, "error"),
-                };
-        }
-        return r < 0 ? r : sd_bus_message_exit_container(m);
-}
-
-static int read_changes(sd_bus_message *m, Past *p) {
-        Change c;
-        int r;
-
-        r = sd_bus_message_enter_container(m, 'a', "(tss)");
-        while (r >= 0 &&
-               (r = sd_bus_message_read(m, "(tss)", &c.realtime, &c.state, &c.reason)) > 0)
-                if (p->n_changes < CHANGES_MAX)
-                        p->changes[p->n_changes++] = c;
-        return r < 0 ? r : sd_bus_message_exit_container(m);
-}
-
-static int past_read(sd_bus_message *m, Past *p) {
-        int r;
-
-        r = read_runs(m, p);
-        if (r >= 0)
-                r = read_changes(m, p);
-        if (r >= 0)
-                r = sd_bus_message_read(m, "(tttt)", &p->p50, &p->p95, &p->p99, &p->max);
-        return r;
-}
 
 /* -- for people -------------------------------------------------------------------------------- */
 
@@ -152,24 +91,19 @@ static json_object *past_json(const Past *p) {
 
 int verb_history(const Ctl *ctl) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_(client_freep) Client *c = NULL;
         _cleanup_(view_freep) View *v = NULL;
-        _cleanup_free_ Past *p = calloc(1, sizeof(Past));
+        _cleanup_(past_freep) Past *p = NULL;
         const Screen *s = &ctl->screen;
         CheckInfo *check;
         int r;
 
-        if (!p)
-                return ctl_out_of_memory();
         r = ctl_open_view(ctl, &c, &v);
         if (r == 0)
                 r = ctl_find_check(v, ctl->arguments[0], &check);
         if (r != 0)
                 return r;
-        r = client_call(c, check->path, VITALD_CHECK_INTERFACE, "GetHistory", 0, &error, &m, NULL);
-        if (r >= 0)
-                r = past_read(m, p);
+        r = past_get(c, check->path, &error, &p);
         if (r < 0)
                 return ctl_failed(ctl, r, &error);
         if (ctl->json != JSON_OFF)

@@ -6,8 +6,11 @@
 #include <systemd/sd-daemon.h>
 
 #include "ctl/json.h"
+#include "ctl/past.h"
 #include "ctl/status.h"
 #include "ctl/subject.h"
+#include "ctl/table.h"
+#include "ctl/words.h"
 
 /* How long follow goes on without vitald: a restart by the watchdog is over by then, and a verdict
  * that is older than this is worth nothing. */
@@ -96,7 +99,68 @@ int verb_follow(const Ctl *ctl) {
 
 #define SCREEN_CLEAR "\033[H\033[2J\033[3J"
 
-static int watch_print(const Ctl *ctl, const View *v) {
+/* Whose latencies are drawn, and how many of the last runs. */
+#define WATCH_CHECKS_MAX 16
+#define WATCH_RUNS_MAX   30
+#define WATCH_COLUMNS    5
+
+/* One row: what it takes now and at most, and a bar a run. Nothing for what has no past. */
+static void watch_add_latency(Table *t, const Screen *screen, Client *client, const CheckInfo *c) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        Screen plain = { .file = screen->file, .columns = screen->columns };
+        _cleanup_(past_freep) Past *p = NULL;
+        _cleanup_strbuf_ StrBuf bars = {};
+        char now[TIMESPAN_MAX], p95[TIMESPAN_MAX];
+        size_t n;
+
+        if (past_get(client, c->path, &error, &p) < 0 || p->n_runs == 0)
+                return;
+        n = MIN(p->n_runs, (size_t) WATCH_RUNS_MAX);
+        sparkline_append(&bars, &plain, p->runs + p->n_runs - n, n);
+        if (bars.failed)
+                return;
+        table_cell(t, TONE_PLAIN, "%s", c->id);
+        table_cell(t, state_tone(c->state), "%s", c->state);
+        table_cell(t, TONE_PLAIN, "%s", latency_format(now, c->latency));
+        table_cell(t, TONE_PLAIN, "%s", latency_format(p95, p->p95));
+        table_cell(t, TONE_PLAIN, "%s", bars.text);
+}
+
+static void watch_add_latencies(Table *t, const Screen *screen, Client *client, const View *v,
+                                const ServiceInfo *only) {
+        static const char *const heading[WATCH_COLUMNS] = { "CHECK", "STATE", "LATENCY", "P95",
+                                                            "LAST RUNS" };
+        size_t n_left = WATCH_CHECKS_MAX;
+
+        table_heading(t, heading);
+        for (size_t i = 0; i < v->n_services; i++)
+                for (size_t j = 0; j < v->services[i].n_checks && n_left > 0; j++)
+                        if (!only || only == &v->services[i]) {
+                                watch_add_latency(t, screen, client, &v->services[i].checks[j]);
+                                n_left--;
+                        }
+}
+
+/* On a terminal all is fetched before the screen is cleared, so that it does not stand empty. */
+static void watch_print_screen(const Ctl *ctl, Client *client, const View *v,
+                               const ServiceInfo *s) {
+        _cleanup_table_ Table latencies = { .n_columns = WATCH_COLUMNS };
+
+        if (ctl->screen.is_terminal) {
+                watch_add_latencies(&latencies, &ctl->screen, client, v, s);
+                fputs(SCREEN_CLEAR, stdout);
+        }
+        if (s)
+                status_print_service(&ctl->screen, v, s);
+        else
+                status_print_host(&ctl->screen, v);
+        putchar('\n');
+        if (latencies.n_lines > 1)
+                table_print(&latencies, &ctl->screen);
+        fflush(stdout);
+}
+
+static int watch_print(const Ctl *ctl, Client *client, const View *v) {
         ServiceInfo *s = NULL;
         int r;
 
@@ -110,15 +174,7 @@ static int watch_print(const Ctl *ctl, const View *v) {
                 fflush(stdout);
                 return r;
         }
-        if (ctl->screen.is_terminal)
-                fputs(SCREEN_CLEAR, stdout);
-        if (s)
-                status_print_service(&ctl->screen, v, s);
-        else
-                status_print_host(&ctl->screen, v);
-        if (!ctl->screen.is_terminal)
-                putchar('\n');
-        fflush(stdout);
+        watch_print_screen(ctl, client, v, s);
         return 0;
 }
 
@@ -128,7 +184,7 @@ static int watch_look(Link *l) {
 
         r = client_get_view(l->client, &v);
         if (r >= 0)
-                return watch_print(l->ctl, v);
+                return watch_print(l->ctl, l->client, v);
         if (!client_is_unreachable(r))
                 return ctl_failed(l->ctl, r, NULL);
         link_drop(l);

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: MIT
 """vitalctl wait, follow and watch: a verdict as it changes, over restarts of vitald."""
 
+import os
+import pty
+import re
+import select
+import subprocess
 import time
 
 import pytest
@@ -8,7 +13,7 @@ import pytest
 from lib.ctl import TIMED_OUT, UNREACHABLE, YES, break_app, check, ctl, mend_app, start
 from lib.notify import NotifySocket
 from lib.peers import Reply
-from lib.process import eventually
+from lib.process import CLEAN_ENVIRONMENT, eventually
 
 
 def test_wait_returns_when_it_becomes_true(shop, http_server):
@@ -82,3 +87,34 @@ def test_watch_prints_again_at_each_change(shop, http_server):
     shop.start()
     eventually(lambda: watching.log.count(" READY (200)") >= 2)
     watching.kill9()
+
+
+def test_watch_draws_latencies(shop, http_server):
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [shop.build / "vitalctl", "watch"], stdin=slave, stdout=slave, stderr=slave,
+        env={**CLEAN_ENVIRONMENT, "TERM": "xterm", "LANG": "C.UTF-8",
+             "RUNTIME_DIRECTORY": str(shop.runtime_directory)})
+    os.close(slave)
+    seen = b""
+
+    def last_screen():
+        nonlocal seen
+        if select.select([master], [], [], 0.1)[0]:
+            seen += os.read(master, 65536)
+        return re.sub(r"\033\[\d*(;\d+)*m", "", seen.decode(errors="replace").split("\033[3J")[-1])
+
+    def row():
+        return re.search(r"^shop/app +(\w+) +\S+ +\S+ +([▁-█x]+)\s*$", last_screen(), re.MULTILINE)
+
+    try:
+        eventually(row)
+        before = len(row().group(2))
+        break_app(shop, http_server)
+        eventually(lambda: row() and row().group(1) == "unhealthy" and row().group(2)[-1] == "x")
+        assert len(row().group(2)) > before
+        assert "NOT READY (503)" in last_screen() and "LAST RUNS" in last_screen()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
