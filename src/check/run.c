@@ -350,6 +350,8 @@ void check_run_finish(CheckRun *run, const Result *result) {
         run->is_finished = true;
         e->due_usec[run->check->index] = USEC_INFINITY;
         run->result = *result;
+        schema_hide_secrets(&run->check->driver->type.schema, run->check->config->settings,
+                            run->result.message);
         if (run->result.latency_usec == USEC_INFINITY && outcome_is_success(result->outcome))
                 run->result.latency_usec = usec_sub(clock_usec(CLOCK_MONOTONIC), run->started_usec);
         list_append(&e->ready, &run->ready);

@@ -58,6 +58,28 @@ static int credential_resolve(Credential *c, CredentialLookup lookup, void *user
 
 /* -- one credential ---------------------------------------------------------------------------- */
 
+/* What is shorter stands in any text by chance, and would tell by its asterisks where. So much of a
+ * longer one is hidden also where the text was cut. */
+#define HIDDEN_MIN 4
+#define HIDDEN_CUT 8
+
+static void credential_hide(const Credential *c, char *text) {
+        size_t n = c->secret ? strlen(c->secret) : 0, same;
+
+        if (n < HIDDEN_MIN)
+                return;
+        for (char *p = text; *p; p++) {
+                for (same = 0; same < n && p[same] == c->secret[same];)
+                        same++;
+                if (same == n || same >= HIDDEN_CUT)
+                        memset(p, '*', same);
+        }
+}
+
+static void option_credential_hide(const void *field, char *text) {
+        credential_hide(field, text);
+}
+
 static int option_credential_parse(const Option *o _unused_, const char *value, void *field,
                                    char why[static OPTION_WHY_MAX]) {
         Credential *c = field;
@@ -132,6 +154,13 @@ static void header_clear(void *field) {
         *l = (HeaderCredentials){};
 }
 
+static void header_hide(const void *field, char *text) {
+        const HeaderCredentials *l = field;
+
+        for (size_t i = 0; i < l->n; i++)
+                credential_hide(&l->items[i].credential, text);
+}
+
 static void header_canonical(const Option *o _unused_, const void *field, StrBuf *out) {
         const HeaderCredentials *l = field;
 
@@ -170,6 +199,7 @@ const OptionType option_credential = {
         .clear = option_credential_clear,
         .canonical = option_credential_canonical,
         .resolve = option_credential_resolve,
+        .hide = option_credential_hide,
         .size = sizeof(Credential),
 };
 
@@ -180,5 +210,6 @@ const OptionType option_header_credential = {
         .clear = header_clear,
         .canonical = header_canonical,
         .resolve = header_resolve,
+        .hide = header_hide,
         .size = sizeof(HeaderCredentials),
 };

@@ -147,6 +147,15 @@ int schema_resolve(const Schema *s, void *settings, CredentialLookup lookup, voi
         return 0;
 }
 
+void schema_hide_secrets(const Schema *s, const void *settings, char *text) {
+        for (size_t i = 0; i < s->n; i++) {
+                const Option *o = &s->options[i];
+
+                if (o->type->hide)
+                        o->type->hide((const char *) settings + o->offset, text);
+        }
+}
+
 void schema_canonical(const Schema *s, const void *settings, StrBuf *out) {
         for (size_t i = 0; i < s->n; i++) {
                 const Option *o = &s->options[i];

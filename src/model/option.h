@@ -40,6 +40,9 @@ typedef struct OptionType {
         int (*resolve)(void *field, CredentialLookup lookup, void *userdata,
                        char why[static OPTION_WHY_MAX]);
 
+        /* Credentials only: makes asterisks of the secret wherever it stands in the text. */
+        void (*hide)(const void *field, char *text);
+
         size_t size; /* of the field, in bytes */
 } OptionType;
 
@@ -99,6 +102,10 @@ void option_clear(const Option *o, void *settings);
  * why set. */
 int schema_resolve(const Schema *s, void *settings, CredentialLookup lookup, void *userdata,
                    char why[static OPTION_WHY_MAX]);
+
+/* Makes asterisks of all these secrets in the text: a peer may say in its complaint what it was
+ * told. */
+void schema_hide_secrets(const Schema *s, const void *settings, char *text);
 
 /* "Key=value" lines of all options in table order, with defaults: equal texts mean equal settings.
  */

@@ -284,6 +284,33 @@ static int lookup(void *userdata, const char *name, char **ret, char why[static 
         return *ret ? 0 : -ENOMEM;
 }
 
+static void test_secrets_are_hidden(void **state _unused_) {
+        static const struct {
+                const char *text, *hidden;
+        } cases[] = {
+                { "", "" },
+                { "all well", "all well" },
+                { "wrong: hunter2-canary!", "wrong: **************!" },
+                { "hunter2-canaryhunter2-canary", "****************************" },
+                { "wrong: hunter2-can", "wrong: ***********" },
+                { "the hunter", "the hunter" },
+                { "hunter2-cat", "**********t" },
+        };
+        char why[OPTION_WHY_MAX], secret[] = "hunter2-canary", text[64];
+        Fields f;
+
+        assert_int_equal(schema_init(&schema, &f), 0);
+        schema_hide_secrets(&schema, &f, strcpy(text, "none is there"));
+        assert_string_equal(text, "none is there");
+        assert_int_equal(set(&f, "Credential", "db", why), 0);
+        assert_int_equal(schema_resolve(&schema, &f, lookup, secret, why), 0);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                schema_hide_secrets(&schema, &f, strcpy(text, cases[i].text));
+                assert_string_equal(text, cases[i].hidden);
+        }
+        schema_clear(&schema, &f);
+}
+
 static void test_credentials(void **state _unused_) {
         _cleanup_free_ char *first = NULL, *same = NULL, *other = NULL;
         char why[OPTION_WHY_MAX], secret[] = "hunter2-canary", rotated[] = "hunter3-canary",
@@ -444,6 +471,7 @@ int main(void) {
                 cmocka_unit_test(test_lists),
                 cmocka_unit_test(test_nearest),
                 cmocka_unit_test(test_credentials),
+                cmocka_unit_test(test_secrets_are_hidden),
                 cmocka_unit_test(test_amount_of),
                 cmocka_unit_test(test_diagnostics),
                 cmocka_unit_test(test_defaults),
