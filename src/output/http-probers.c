@@ -29,20 +29,21 @@ static uint64_t mix(uint64_t hash, uint64_t value) {
         return hash ^ hash >> 32;
 }
 
+/* In words of eight bytes, the last of which begins in the one before it. */
 static uint64_t mix_slice(uint64_t hash, HttpSlice s) {
-        const char *at = s.start;
         size_t n = s.start ? s.length : 0;
-        uint64_t word;
+        uint64_t word = 0;
 
         hash = mix(hash, n);
-        for (; n >= sizeof(word); n -= sizeof(word), at += sizeof(word)) {
-                memcpy(&word, at, sizeof(word));
+        if (n < sizeof(word)) {
+                memcpy(&word, n > 0 ? s.start : "", n);
+                return mix(hash, word);
+        }
+        for (size_t i = 0; i + sizeof(word) < n; i += sizeof(word)) {
+                memcpy(&word, s.start + i, sizeof(word));
                 hash = mix(hash, word);
         }
-        if (n == 0)
-                return hash;
-        word = 0;
-        memcpy(&word, at, n);
+        memcpy(&word, s.start + n - sizeof(word), sizeof(word));
         return mix(hash, word);
 }
 
