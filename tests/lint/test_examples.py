@@ -86,8 +86,8 @@ def test_services_are_good(tmp_path):
     place.mkdir(parents=True)
     for path in SERVICES:
         (place / path.name).write_text(path.read_text())
-    done = subprocess.run([build_directory() / "vitald", f"--root={tmp_path}", "--verify"],
-                          capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    verify = [build_directory() / "vitald", f"--root={tmp_path}", "--verify", "--strict"]
+    done = subprocess.run(verify, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(SERVICES) >= 4 and f"{len(SERVICES) + 1} services" in done.stdout + done.stderr
 

@@ -275,8 +275,8 @@ def examples():
 
 
 def verify(root):
-    done = subprocess.run([build_directory() / "vitald", "--verify", f"--root={root}"], text=True,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    done = subprocess.run([build_directory() / "vitald", "--verify", "--strict", f"--root={root}"],
+                          text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, env=CLEAN_ENVIRONMENT)
     return done.returncode, done.stdout
 
