@@ -394,8 +394,10 @@ static void items_free(Hook **items, size_t n) {
 static int hooks_configure(Hooks *h, Config *config) {
         size_t n = config->n_services + 1;
         Hook **items = calloc(n, sizeof(Hook *));
-        bool is_complete = items != NULL;
+        bool is_complete = true;
 
+        if (!items)
+                return -ENOMEM;
         for (size_t i = 0; is_complete && i < n; i++) {
                 bool is_host = i == config->n_services;
                 const char *name = is_host ? HOST_NAME : config->services[i].name;
@@ -422,8 +424,10 @@ static void on_snapshot(void *userdata, const Snapshot *old _unused_, const Snap
 
         if (h->config != new->config) {
                 r = hooks_configure(h, new->config);
-                if (r < 0)
+                if (r < 0) {
                         log_errno(LOG_ERR, r, "OnFlip= has no effect");
+                        return;
+                }
         }
         for (size_t i = 0; i < h->n; i++)
                 hook_see(h->items[i], subject_word(new, i));
