@@ -25,7 +25,8 @@ void listen_sockets_done(ListenSockets *l) {
         *l = (ListenSockets){};
 }
 
-static int listen_sockets_add(ListenSockets *l, int fd, const Address *address) {
+/* agent: NULL for HTTP, else the service for which the socket answers, or "". */
+static int listen_sockets_add(ListenSockets *l, int fd, const Address *address, const char *agent) {
         ListenSocket *items = reallocarray(l->items, l->n + 1, sizeof(ListenSocket));
 
         if (!items)
@@ -34,8 +35,10 @@ static int listen_sockets_add(ListenSockets *l, int fd, const Address *address) 
         items[l->n] = (ListenSocket){
                 .fd = fd,
                 .is_trusted = address->kind == ADDRESS_UNIX,
+                .is_agent = agent,
         };
         address_format(items[l->n].text, address);
+        snprintf(items[l->n].service, sizeof(items[l->n].service), "%s", agent ? agent : "");
         l->n++;
         return 0;
 }
@@ -80,7 +83,7 @@ static int bind_and_listen(const Address *address, int *ret) {
         return 0;
 }
 
-static int open_one(ListenSockets *l, const char *text) {
+static int open_one(ListenSockets *l, const char *text, const char *agent) {
         _cleanup_fd_ int fd = -1;
         Address address = {};
         const char *error;
@@ -99,21 +102,20 @@ static int open_one(ListenSockets *l, const char *text) {
         }
         if (r < 0)
                 return log_errno(LOG_ERR, r, "Cannot listen on %s", text);
-        r = listen_sockets_add(l, fd, &address);
+        r = listen_sockets_add(l, fd, &address, agent);
         if (r >= 0)
                 TAKE_FD(fd);
         return r;
 }
 
 /* All that are asked for must be had. */
-static int open_all(ListenSockets *l, char *const *addresses, bool is_agent) {
+static int open_all(ListenSockets *l, char *const *addresses, const char *agent) {
         int r;
 
         STRV_FOREACH(i, addresses) {
-                r = open_one(l, *i);
+                r = open_one(l, *i, agent);
                 if (r < 0)
                         return r;
-                l->items[l->n - 1].is_agent = is_agent;
         }
         return 0;
 }
@@ -123,7 +125,7 @@ static int open_defaults(ListenSockets *l) {
         int r = 0, error = 0;
 
         for (size_t i = 0; default_addresses[i]; i++) {
-                r = open_one(l, default_addresses[i]);
+                r = open_one(l, default_addresses[i], NULL);
                 if (r < 0)
                         error = r;
         }
@@ -162,14 +164,17 @@ static int address_of_socket(int fd, Address *ret) {
         }
 }
 
-/* "agent", "agent-SERVICE". */
-static bool name_is_agent(const char *name) {
-        return str_starts_with(name, LISTEN_NAME_AGENT) &&
-               (name[strlen(LISTEN_NAME_AGENT)] == 0 || name[strlen(LISTEN_NAME_AGENT)] == '-');
+/* "" of "agent", "orders" of "agent-orders"; NULL of others. */
+static const char *agent_of_name(const char *name) {
+        size_t n = strlen(LISTEN_NAME_AGENT);
+
+        if (!str_starts_with(name, LISTEN_NAME_AGENT))
+                return NULL;
+        return name[n] == '-' ? name + n + 1 : name[n] == 0 ? "" : NULL;
 }
 
 static bool name_is_known(const char *name) {
-        return name_is_agent(name) || str_equal(name, LISTEN_NAME_HTTP) ||
+        return agent_of_name(name) || str_equal(name, LISTEN_NAME_HTTP) ||
                str_equal(name, LISTEN_NAME_HTTP_LOCAL) || str_equal(name, "unknown") ||
                str_starts_with(name, "vitald");
 }
@@ -199,17 +204,10 @@ static int take_passed(ListenSockets *l, int passed, const char *name) {
                 log_errno(LOG_ERR, r, "Cannot serve the socket named %s", name);
                 return 0;
         }
-        r = listen_sockets_add(l, fd, &address);
-        if (r < 0)
-                return r;
-        TAKE_FD(fd);
-        if (name_is_agent(name)) {
-                l->items[l->n - 1].is_agent = true;
-                if (name[strlen(LISTEN_NAME_AGENT)])
-                        snprintf(l->items[l->n - 1].service, sizeof(l->items[0].service), "%s",
-                                 name + strlen(LISTEN_NAME_AGENT "-"));
-        }
-        return 0;
+        r = listen_sockets_add(l, fd, &address, agent_of_name(name));
+        if (r >= 0)
+                TAKE_FD(fd);
+        return r;
 }
 
 static int take_all_passed(ListenSockets *l) {
@@ -240,9 +238,9 @@ int listen_sockets_open(char *const *http, char *const *agent, ListenSockets *re
         if (r < 0)
                 return r;
         if (r == 0) {
-                r = http && *http ? open_all(&l, http, false) : open_defaults(&l);
+                r = http && *http ? open_all(&l, http, NULL) : open_defaults(&l);
                 if (r >= 0)
-                        r = open_all(&l, agent, true);
+                        r = open_all(&l, agent, "");
         }
         if (r < 0)
                 return r;

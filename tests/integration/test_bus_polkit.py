@@ -18,8 +18,9 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become 
 # Reports are decided by the check's own AllowUser= and AllowUnit=.
 ASKED = [row for row in CHANGES if not row[2].startswith("Report")]
 DRAIN = (service_path("s000"), "org.vitald1.Service", "Drain", "ts", FOR_EVER, "x")
-ACTIONS = {"Drain": "drain", "Undrain": "drain", "Reload": "reload", "Run": "run",
-           "Override": "override", "ClearOverride": "override", "Set": "set-log-level"}
+ACTIONS = {"Drain": "drain", "DrainUntilStart": "drain", "Undrain": "drain",
+           "Reload": "reload", "Run": "run", "Override": "override", "ClearOverride": "override",
+           "Set": "set-log-level"}
 
 
 @pytest.fixture

@@ -259,7 +259,7 @@ def test_crash_is_seen_at_once(runner, calm):
         calm.kill9()
         result = runner.next()
         assert result["outcome"] == "fail", result
-        assert result["reason"] in ("refused", "reset"), result     # Some may still be dying.
+        assert result["reason"] in ("refused", "reset", "truncated"), result  # It is still dying.
         delays.append(result["seen"] - begin)
         calm.start()
         assert runner.run("it")["pass"] == 1

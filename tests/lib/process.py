@@ -140,6 +140,16 @@ def signal_all(pids, number):
             pass
 
 
+def is_stopped(pid):
+    """Every thread of it; or it is no more."""
+    try:
+        states = [(task / "stat").read_text().rpartition(")")[2].split()[0]
+                  for task in pathlib.Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:
+        return True
+    return all(state in "TtZX" for state in states)
+
+
 class Process:
     """One child: its output goes to a file, it is signalled by pid and dies with this process.
 
@@ -222,8 +232,10 @@ class Server:
         return before
 
     def freeze(self):
-        """SIGSTOP: connections stay open, nobody answers."""
-        signal_all(self._pids(), signal.SIGSTOP)
+        """SIGSTOP: connections stay open, nobody answers; not even for a moment longer."""
+        pids = self._pids()
+        signal_all(pids, signal.SIGSTOP)
+        eventually(lambda: all(map(is_stopped, pids)), what="all threads stopped")
 
     def thaw(self):
         signal_all(self._pids(), signal.SIGCONT)
