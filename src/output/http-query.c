@@ -12,6 +12,9 @@ static int hex_digit(char c) {
 bool http_slice_decode(HttpSlice s, char *ret, size_t size) {
         size_t n = 0;
 
+        if (s.length == 0)
+                s.start = ""; /* where there is none at all, too */
+
         /* Hardly anybody sends any. */
         if (!memchr(s.start, '%', s.length)) {
                 if (s.length >= size)
