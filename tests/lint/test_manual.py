@@ -27,7 +27,7 @@ FOREIGN = {"ListenStream", "LoadCredential", "LoadCredentialEncrypted", "Private
            "MemoryMax", "PrivateDevices", "ProtectProc", "TasksMax", "ProtectClock",
            "ReadWritePaths",
            "ExecStart", "ExecStop", "TimeoutStartSec", "TimeoutStopSec", "Restart", "BindsTo",
-           "Key"}
+           "Requires", "WantedBy", "Key"}
 
 
 class Facts:

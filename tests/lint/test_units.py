@@ -54,7 +54,8 @@ def test_exposure(installed):
 def test_systemd_takes_the_units(installed):
     """In a root of their own, so that only their own words are judged."""
     need("systemd-analyze")
-    units = ["vitald.service", "vitald.socket", "vitald-local.socket", "vitald-agent.socket"]
+    units = ["vitald.service", "vitald.socket", "vitald-local.socket", "vitald-agent.socket",
+             "vitald-ready@x.service", "vitald-live@x.service", "vitald-started@x.service"]
     binaries = re.findall(r"^Exec\w+=\+?(\S+)", read(installed / SERVICE), re.MULTILINE)
     for binary in map(pathlib.Path, binaries):
         place = installed / binary.relative_to("/")
