@@ -40,13 +40,19 @@ def once(tree):
                           capture_output=True, text=True, env=environment(tree), timeout=600)
 
 
+def mind_interrupts():
+    """What runs in the background of a shell ignores them, and a script cannot undo that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def live(tree, built):
     """Running, with its output in a file."""
     log = tree / "live.log"
     with open(log, "wb") as out:
         process = subprocess.Popen([tree / "scripts/run"], stdin=subprocess.DEVNULL, stdout=out,
-                                   stderr=out, env=environment(tree), start_new_session=True)
+                                   stderr=out, env=environment(tree), start_new_session=True,
+                                   preexec_fn=mind_interrupts)
     try:
         eventually(lambda: "make it take effect" in log.read_text(), within=30)
         yield process, log.read_text()
