@@ -7,6 +7,7 @@
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/fd.h"
@@ -34,23 +35,31 @@ static int ask(int fd, int family, uint16_t port) {
         return send(fd, &request, sizeof(request), 0) < 0 ? -errno : 0;
 }
 
-/* 1: there is more, 0: that was the last. */
-static int count_messages(const struct nlmsghdr *m, size_t n, uint64_t *count) {
-        for (; NLMSG_OK(m, n); m = NLMSG_NEXT(m, n)) {
-                if (m->nlmsg_type == NLMSG_DONE)
-                        return 0;
-                if (m->nlmsg_type == NLMSG_ERROR) {
-                        const struct nlmsgerr *e = NLMSG_DATA(m);
+/* 1: there is more, 0: that was the last. The messages are copied out: the kernel's macros for
+ * walking over them cast what they get. */
+static int count_messages(const char *answer, size_t n, uint64_t *count) {
+        struct nlmsghdr m;
 
-                        return e->error < 0 ? e->error : -EBADMSG;
+        for (size_t at = 0; at + sizeof(m) <= n; at += NLMSG_ALIGN((size_t) m.nlmsg_len)) {
+                memcpy(&m, answer + at, sizeof(m));
+                if (m.nlmsg_len < sizeof(m) || m.nlmsg_len > n - at)
+                        return -EBADMSG;
+                if (m.nlmsg_type == NLMSG_DONE)
+                        return 0;
+                if (m.nlmsg_type == NLMSG_ERROR) {
+                        int error = 0;
+
+                        if (m.nlmsg_len >= NLMSG_LENGTH(sizeof(error)))
+                                memcpy(&error, answer + at + NLMSG_HDRLEN, sizeof(error));
+                        return error < 0 ? error : -EBADMSG;
                 }
-                *count += m->nlmsg_type == SOCK_DIAG_BY_FAMILY;
+                *count += m.nlmsg_type == SOCK_DIAG_BY_FAMILY;
         }
         return 1;
 }
 
 static int count_family(int fd, int family, uint16_t port, uint64_t *count) {
-        _Alignas(struct nlmsghdr) char answer[ANSWER_BYTES];
+        char answer[ANSWER_BYTES];
         int r;
 
         r = ask(fd, family, port);
@@ -61,8 +70,7 @@ static int count_family(int fd, int family, uint16_t port, uint64_t *count) {
 
                 if (n < 0)
                         return -errno;
-                r = count_messages((const struct nlmsghdr *) (const void *) answer, (size_t) n,
-                                   count);
+                r = count_messages(answer, (size_t) n, count);
         } while (r > 0);
         return r;
 }
