@@ -139,13 +139,15 @@ def test_leaves_in_order(runner, rabbitmq):
 
 
 def test_publishers_that_are_blocked(runner, rabbitmq):
-    """By the next message of those who publish; its end is seen at once."""
+    """By the next message of those who publish; its end is seen at once. The broker tells its
+    connections of an alarm one by one, a moment after it is raised."""
     runner.credential("rabbitmq", "s3cret")
     runner.start(rmq(rabbitmq, "Publish=yes", name="publisher")
                  + rmq(rabbitmq, "Queue=jobs", name="reader"))
     assert {runner.next()["check"], runner.next()["check"]} == {"publisher", "reader"}
     try:
         rabbitmq.alarm(True)
+        eventually(lambda: runner.run("publisher")["outcome"] == "fail")
         assert_result(runner.run("publisher"), "fail", "status/blocked", "low on memory")
         assert runner.run("publisher", 10)["fail"] == 10
         assert_result(runner.run("reader"), "pass", "")
