@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What daemon.c (the parts and the way through them), daemon-hold.c, daemon-reload.c and
- * daemon-control.c (requests from outside) share. */
+/* What daemon.c (the parts), daemon-flow.c (the way of a result through them), daemon-hold.c,
+ * daemon-reload.c and daemon-control.c (requests from outside) share. */
 
 #include "base/list.h"
 #include "check/engine.h"
@@ -74,6 +74,13 @@ int daemon_follow_units(Daemon *d);
 
 /* Makes a snapshot of the state now and publishes it. */
 void daemon_publish(Daemon *d);
+
+/* What the engine reports goes that way. */
+extern const EngineHandler daemon_engine_handler;
+
+/* Timers: a snapshot for numbers that have waited; and when the current one stops being true. */
+int daemon_on_quiet(sd_event_source *s, usec_t usec, void *userdata);
+int daemon_on_expiry(sd_event_source *s, usec_t usec, void *userdata);
 
 /* Loads the configuration again and takes it if all of it is good. ret_error is a text of the
  * caller's, set when it is not; the current snapshot holds the effect either way. */

@@ -9,132 +9,11 @@
 #include "base/text.h"
 #include "check/driver.h"
 #include "daemon-internal.h"
-#include "model/grade.h"
 
 /* How long connections may take to end after SIGTERM. */
 #define STOP_MAX_USEC USEC_PER_SEC
 
-/* How long latencies and counters may wait for a snapshot when nothing else has changed. With many
- * checks the snapshot costs more than the result. */
-#define QUIET_USEC (200 * USEC_PER_MSEC)
-
 #define TIMER_ACCURACY_USEC (5 * USEC_PER_MSEC)
-
-/* -- the way of a result ----------------------------------------------------------------------- */
-
-void daemon_apply(Daemon *d, const Event *e) {
-        int r;
-
-        r = state_apply(d->state, e, time_now());
-        if (r < 0) {
-                log_errno(LOG_ERR, r, "Cannot go on");
-                sd_event_exit(d->event, r);
-                return;
-        }
-        if (e->type == EVENT_CONFIG || e->type == EVENT_UNIT)
-                daemon_hold_all(d);
-        else
-                daemon_hold_derived(d);
-}
-
-static void daemon_arm_expiry(Daemon *d, const Snapshot *s) {
-        sd_event_source_set_time(d->expiry, s->expires_boottime);
-        sd_event_source_set_enabled(
-                d->expiry, s->expires_boottime == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
-}
-
-void daemon_publish(Daemon *d) {
-        _cleanup_(snapshot_unrefp) Snapshot *s = NULL;
-
-        s = snapshot_new(d->state, publisher_current(d->publisher), time_now());
-        if (!s) {
-                log_error("Cannot go on: out of memory");
-                sd_event_exit(d->event, -ENOMEM);
-                return;
-        }
-        d->has_numbers = false;
-        sd_event_source_set_enabled(d->quiet, SD_EVENT_OFF);
-        publisher_publish(d->publisher, s);
-        daemon_arm_expiry(d, s);
-        daemon_answer_waiters(d);
-}
-
-static bool on_result(void *userdata, size_t check, uint64_t serial, const Result *result) {
-        Daemon *d = userdata;
-        const Config *config = d->state->config;
-        bool is_undecided = false;
-
-        CONFIG_FOREACH_SERVED(i, config, check) {
-                Result graded = *result;
-
-                result_grade(config->checks[i], &graded);
-                daemon_apply(d, &(Event){ .type = EVENT_RESULT, .check = i, .result = &graded });
-                daemon_note_run(d, i, serial);
-                is_undecided |= check_state_is_undecided(d->state->checks[i]);
-        }
-        d->has_numbers = true;
-        return is_undecided;
-}
-
-static void on_forgotten(void *userdata, size_t check) {
-        Daemon *d = userdata;
-
-        CONFIG_FOREACH_SERVED(i, d->state->config, check)
-        daemon_apply(d, &(Event){ .type = EVENT_FORGET, .check = i });
-}
-
-static void on_voided(void *userdata, size_t check) {
-        Daemon *d = userdata;
-
-        CONFIG_FOREACH_SERVED(i, d->state->config, check)
-        daemon_apply(d, &(Event){ .type = EVENT_VOID, .check = i });
-        d->has_numbers = true;
-}
-
-static int on_quiet(sd_event_source *s _unused_, usec_t usec _unused_, void *userdata) {
-        daemon_publish(userdata);
-        return 0;
-}
-
-static void on_turn(void *userdata) {
-        Daemon *d = userdata;
-        const Snapshot *current = publisher_current(d->publisher);
-        int enabled = SD_EVENT_OFF;
-
-        if (d->state->revision != current->revision || !list_is_empty(&d->waiters)) {
-                daemon_publish(d);
-                return;
-        }
-        sd_event_source_get_enabled(d->quiet, &enabled);
-        if (!d->has_numbers || enabled != SD_EVENT_OFF)
-                return;
-        sd_event_source_set_time_relative(d->quiet, QUIET_USEC);
-        sd_event_source_set_enabled(d->quiet, SD_EVENT_ONESHOT);
-}
-
-static void on_stalled(void *userdata _unused_, usec_t stall_usec) {
-        char text[TIMESPAN_MAX];
-
-        log_notice("This host or vitald stood still for %s; checks that were running are run again "
-                   "and do not count as failed",
-                   timespan_format(text, stall_usec));
-}
-
-static const EngineHandler engine_handler = {
-        .result = on_result,
-        .forgotten = on_forgotten,
-        .voided = on_voided,
-        .turn = on_turn,
-        .stalled = on_stalled,
-};
-
-static int on_expiry(sd_event_source *s _unused_, usec_t usec _unused_, void *userdata) {
-        Daemon *d = userdata;
-
-        daemon_apply(d, &(Event){ .type = EVENT_TICK });
-        daemon_publish(d);
-        return 0;
-}
 
 /* -- signals ----------------------------------------------------------------------------------- */
 
@@ -242,8 +121,8 @@ static int daemon_add_timers(Daemon *d) {
                 clockid_t clock;
                 sd_event_time_handler_t handler;
         } timers[] = {
-                { &d->expiry, CLOCK_BOOTTIME, on_expiry },
-                { &d->quiet, CLOCK_MONOTONIC, on_quiet },
+                { &d->expiry, CLOCK_BOOTTIME, daemon_on_expiry },
+                { &d->quiet, CLOCK_MONOTONIC, daemon_on_quiet },
                 { &d->reload_timer, CLOCK_MONOTONIC, daemon_on_reload_timer },
         };
         int r;
@@ -428,7 +307,7 @@ static int daemon_make_engine(Daemon *d) {
                                      d->options->bus == BUS_MODE_USER ? BUS_USER : BUS_SYSTEM,
                                      &d->systemd);
         if (r >= 0)
-                r = engine_new(d->event, &engine_handler, d, &d->engine);
+                r = engine_new(d->event, &daemon_engine_handler, d, &d->engine);
         if (r < 0)
                 return log_errno(LOG_ERR, r, "Cannot set up the check engine");
         engine_set_systemd(d->engine, d->systemd);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What engine.c (checks, schedule, reload) and run.c (the life of one run) share. Not for drivers.
- */
+/* What engine.c (schedule, requests), engine-configure.c (checks come and go) and run.c (the life
+ * of one run) share. Not for drivers. */
 
 #include "base/list.h"
 #include "check/engine.h"
@@ -89,6 +89,13 @@ void engine_tick(Engine *e);
 
 /* Makes sure that the timer fires at usec or before. */
 void engine_arm(Engine *e, usec_t usec);
+
+/* Closes all checks that the engine still has. */
+void engine_close_checks(Engine *e);
+
+static inline bool check_has_runs(const Check *c) {
+        return !c->is_served && check_type_has_runs(c->config->type);
+}
 
 /* Notices a stall of the host since the loop was last seen, and voids what was running. */
 void engine_notice_stall(Engine *e);

@@ -279,7 +279,7 @@ def test_fault_45_a_full_disk(daemon):
             except OSError:
                 pass
         report(daemon, "batch/lasting", "fail")
-        eventually(lambda: "Cannot keep reports in" in daemon.log)
+        eventually(lambda: "Reports of checks cannot be kept in" in daemon.log)
         assert states(daemon)[1] == "unhealthy"
         assert path.read_bytes() == good
         filler.unlink()
