@@ -222,6 +222,12 @@ bool config_check_is_shadow(const Config *c, size_t check) {
         return c->checks[check]->is_shadow || c->services[config_service_of(c, check)].is_shadow;
 }
 
+const char *config_documentation(const Config *c, size_t check) {
+        const char *own = c->checks[check]->documentation;
+
+        return own ? own : c->services[config_service_of(c, check)].documentation;
+}
+
 bool config_has_services(const Config *c) {
         for (size_t i = 0; i < c->n_services; i++)
                 if (!c->services[i].is_builtin)

@@ -280,5 +280,8 @@ size_t config_service_of(const Config *c, size_t check);
 /* Whether the check is in shadow, by itself or with its service. */
 bool config_check_is_shadow(const Config *c, size_t check);
 
+/* The URL to show beside a failure of the check: its own, or its service's; or NULL. Borrowed. */
+const char *config_documentation(const Config *c, size_t check);
+
 /* Whether any service was configured by the administrator (good or bad). */
 bool config_has_services(const Config *c);

@@ -103,6 +103,9 @@ static void log_check(const Flip *flip, const Snapshot *old, const Snapshot *new
                 { "VITALD_PREVIOUS_STATE", before ? health_to_string(before->state) : NULL },
                 { "VITALD_REASON", reason_format(reason, c->reason, c->detail)[0] ? reason : NULL },
                 { "VITALD_TARGET", *c->config->target.text ? c->config->target.text : NULL },
+                { "DOCUMENTATION", health_is_good(c->state)
+                                           ? NULL
+                                           : config_documentation(new->config, flip->index) },
         };
         if (before && c->state == HEALTH_HEALTHY && before->state != HEALTH_PENDING)
                 level = LOG_NOTICE;

@@ -170,6 +170,13 @@ static const char *component_message(char buf[static RENDER_TEXT_MAX], const Ren
         return v->with_detail && *c->last.message ? c->last.message : "Healthy";
 }
 
+static void write_documentation(JsonWriter *w, const RenderView *v, size_t check) {
+        const char *url = config_documentation(v->snapshot->config, check);
+
+        if (url && !health_is_good(v->snapshot->checks[check]->state))
+                json_string(w, "documentation", url);
+}
+
 static void write_uptime(JsonWriter *w, const RenderView *v) {
         bool is_started = v->verdict.started == STARTUP_STARTED;
         usec_t since = render_since(v, PROBE_STARTUP)->boottime;
@@ -225,6 +232,7 @@ void render_status(const RenderView *v, StrBuf *out) {
                 write_component(&w, name, health_is_good(c->state),
                                 component_message(message, v, c));
                 write_shadow(&w, v, walk.check);
+                write_documentation(&w, v, walk.check);
                 json_close(&w, '}');
                 has_uptime |= str_equal(name, UPTIME_NAME);
         }

@@ -129,7 +129,8 @@ static void link_append(StrBuf *out, const char *url) {
         strbuf_append(out, "\">what to do</a>");
 }
 
-static void why_append(StrBuf *out, const RenderView *v, const CheckState *c) {
+static void why_append(StrBuf *out, const RenderView *v, size_t check) {
+        const CheckState *c = v->snapshot->checks[check];
         char text[RENDER_TEXT_MAX];
 
         if (c->override.is_active)
@@ -137,7 +138,7 @@ static void why_append(StrBuf *out, const RenderView *v, const CheckState *c) {
         if (c->state != HEALTH_HEALTHY)
                 html_text(out, render_check_error(text, v, c));
         if (!health_is_good(c->state))
-                link_append(out, c->config->documentation);
+                link_append(out, config_documentation(v->snapshot->config, check));
 }
 
 static void check_append(StrBuf *out, const RenderView *v, size_t check) {
@@ -151,7 +152,7 @@ static void check_append(StrBuf *out, const RenderView *v, size_t check) {
                       config_check_is_shadow(v->snapshot->config, check) ? " (shadow)"
                       : c->config->is_critical                           ? ""
                                                                          : " (not critical)");
-        why_append(out, v, c);
+        why_append(out, v, check);
         strbuf_append(out, "</td><td>");
         time_append(out, c->since_realtime, v->snapshot->time.realtime);
         strbuf_append(out, "</td><td class=\"number\">");

@@ -45,6 +45,16 @@ def text_of(driver, selector):
 
 # -- the document ----------------------------------------------------------------------------------
 
+def test_what_to_do_is_told_only_while_it_is_of_use(page, http_server):
+    def component():
+        return page.get("/health/status").json["components"]["shop/app"]
+    assert "documentation" not in component()
+    assert "https://wiki/app" not in page.get("/", headers=HTML).text
+    break_app(page, http_server)
+    assert component()["documentation"] == "https://wiki/app"
+    assert 'href="https://wiki/app"' in page.get("/", headers=HTML).text
+
+
 def test_for_browsers_alone(page, http_server):
     """Others get a line, and the same status."""
     answer = page.get("/", headers=HTML)

@@ -70,6 +70,9 @@ static Config *make_config(size_t n) {
         c = fixture_config(services, n);
         free(services);
         free(names);
+        for (size_t i = 0; i < c->n_services; i++)
+                if (!c->services[i].is_builtin)
+                        c->services[i].documentation = fixture_need(strdup("https://wiki/s"));
         return c;
 }
 
