@@ -5,13 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
-#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "io/unix-socket.h"
 
 #define BACKLOG          1024
 #define UNIX_SOCKET_MODE 0660
@@ -45,15 +44,7 @@ static int listen_sockets_add(ListenSockets *l, int fd, const Address *address, 
 
 /* -- sockets of our own ------------------------------------------------------------------------ */
 
-/* A socket file that nobody listens on any more is in the way of bind(2). */
-static void unlink_if_stale(const SockAddr *sa, socklen_t length) {
-        _cleanup_fd_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-        if (fd >= 0 && connect(fd, &sa->sa, length) < 0 && errno == ECONNREFUSED)
-                unlink(sa->un.sun_path);
-}
-
-static int bind_and_listen(const Address *address, int *ret) {
+static int bind_ip(const Address *address, int *ret) {
         _cleanup_fd_ int fd = -1;
         const int yes = 1;
         socklen_t length;
@@ -66,17 +57,24 @@ static int bind_and_listen(const Address *address, int *ret) {
         fd = socket(sa.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
                 return -errno;
-        if (address->kind == ADDRESS_UNIX)
-                unlink_if_stale(&sa, length);
-        else {
-                setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-                if (sa.sa.sa_family == AF_INET6)
-                        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof(yes));
-        }
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+        if (sa.sa.sa_family == AF_INET6)
+                setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof(yes));
         if (bind(fd, &sa.sa, length) < 0)
                 return -errno;
-        if (address->kind == ADDRESS_UNIX && chmod(sa.un.sun_path, UNIX_SOCKET_MODE) < 0)
-                return -errno;
+        *ret = TAKE_FD(fd);
+        return 0;
+}
+
+static int bind_and_listen(const Address *address, int *ret) {
+        _cleanup_fd_ int fd = -1;
+        int r;
+
+        r = address->kind == ADDRESS_UNIX
+                    ? unix_socket_bind(address->name, SOCK_STREAM, UNIX_SOCKET_MODE, &fd)
+                    : bind_ip(address, &fd);
+        if (r < 0)
+                return r;
         if (listen(fd, BACKLOG) < 0)
                 return -errno;
         *ret = TAKE_FD(fd);
@@ -210,24 +208,29 @@ static int take_passed(ListenSockets *l, int passed, const char *name) {
         return r;
 }
 
+/* Ending because of them would be a restart storm, as each probe that waits starts us again. */
+static void complain_of_passed(int n) {
+        if (n < 0)
+                log_errno(LOG_ERR, n, "Cannot take the sockets passed by systemd");
+        log_error("None of the sockets passed by systemd can be served: nobody is answered over "
+                  "HTTP until the socket unit is mended and both it and vitald are restarted");
+}
+
+/* Returns whether systemd passed any, good or bad. */
 static int take_all_passed(ListenSockets *l) {
         _cleanup_strv_ char **names = NULL;
         int n, r;
 
         n = sd_listen_fds_with_names(1, &names);
-        if (n < 0)
-                return log_errno(LOG_ERR, n, "Cannot take the sockets passed by systemd");
         for (int i = 0; i < n; i++) {
                 r = take_passed(l, SD_LISTEN_FDS_START + i, names ? names[i] : "unknown");
                 if (r < 0)
                         return r;
         }
-        l->are_passed = n > 0;
-        if (n > 0 && l->n == 0) {
-                log_error("None of the %d sockets passed by systemd can be served", n);
-                return -ENOTSOCK;
-        }
-        return n;
+        l->are_passed = n != 0;
+        if (l->are_passed && l->n == 0)
+                complain_of_passed(n);
+        return l->are_passed;
 }
 
 int listen_sockets_open(char *const *http, char *const *agent, ListenSockets *ret) {

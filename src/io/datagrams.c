@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "io/unix-socket.h"
 
 #define SOCKET_MODE 0666
 
@@ -67,28 +67,6 @@ static int on_readable(_unused_ sd_event_source *s, _unused_ int fd, _unused_ ui
         return 0;
 }
 
-static int socket_open(const char *path, int *ret) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        _cleanup_fd_ int fd = -1;
-        struct stat st;
-
-        if (strlen(path) >= sizeof(address.sun_path))
-                return -ENAMETOOLONG;
-        memcpy(address.sun_path, path, strlen(path));
-        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0)
-                return -errno;
-        if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int)) < 0)
-                return -errno;
-        if (lstat(path, &st) >= 0 && S_ISSOCK(st.st_mode))
-                (void) unlink(path);
-        if (bind(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 ||
-            chmod(path, SOCKET_MODE) < 0)
-                return -errno;
-        *ret = TAKE_FD(fd);
-        return 0;
-}
-
 Datagrams *datagrams_free(Datagrams *d) {
         if (!d)
                 return NULL;
@@ -111,12 +89,14 @@ int datagrams_new(sd_event *event, const char *path, DatagramHandler handler, vo
         d->fd = -1;
         d->handler = handler;
         d->userdata = userdata;
-        r = socket_open(path, &d->fd);
+        r = unix_socket_bind(path, SOCK_DGRAM, SOCKET_MODE, &d->fd);
         if (r < 0)
                 return r;
         d->path = strdup(path);
         if (!d->path)
                 return -ENOMEM;
+        if (setsockopt(d->fd, SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int)) < 0)
+                return -errno;
         r = sd_event_add_io(event, &d->source, d->fd, EPOLLIN, on_readable, d);
         if (r < 0)
                 return r;

@@ -4,13 +4,12 @@
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/strbuf.h"
+#include "io/unix-socket.h"
 
 #define PAUSE_ACCURACY_USEC (10 * USEC_PER_MSEC)
 
@@ -178,29 +177,6 @@ static int on_accept(_unused_ sd_event_source *s, int listener, _unused_ uint32_
         return 0;
 }
 
-/* Only ever removes a socket: whatever else has this name is not ours. */
-static int listener_open(const char *path, int *ret) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        _cleanup_fd_ int fd = -1;
-        struct stat st;
-
-        if (strlen(path) >= sizeof(address.sun_path))
-                return -ENAMETOOLONG;
-        memcpy(address.sun_path, path, strlen(path));
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0)
-                return -errno;
-        if (lstat(path, &st) >= 0 && S_ISSOCK(st.st_mode))
-                (void) unlink(path);
-        /* The mode is the socket's before it has a name: nobody gets in by being quick. */
-        if (fchmod(fd, SOCKET_MODE) < 0 ||
-            bind(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 ||
-            chmod(path, SOCKET_MODE) < 0 || listen(fd, SOMAXCONN) < 0)
-                return -errno;
-        *ret = TAKE_FD(fd);
-        return 0;
-}
-
 BusPrivate *bus_private_free(BusPrivate *p) {
         if (!p)
                 return NULL;
@@ -228,12 +204,14 @@ int bus_private_new(Bus *b, const char *directory, BusPrivate **ret) {
         strbuf_printf(&path, "%s/%s", directory, BUS_PRIVATE_NAME);
         if (path.failed)
                 return -ENOMEM;
-        r = listener_open(path.text, &p->fd);
+        r = unix_socket_bind(path.text, SOCK_STREAM, SOCKET_MODE, &p->fd);
         if (r < 0)
                 return r;
         r = strbuf_finish(&path, &p->path);
         if (r < 0)
                 return r;
+        if (listen(p->fd, SOMAXCONN) < 0)
+                return -errno;
         if ((r = sd_event_add_io(b->event, &p->accept, p->fd, EPOLLIN, on_accept, p)) < 0 ||
             (r = sd_event_source_set_priority(p->accept, BUS_PRIORITY)) < 0 ||
             (r = sd_event_add_time(b->event, &p->resume, CLOCK_MONOTONIC, 0, PAUSE_ACCURACY_USEC,
