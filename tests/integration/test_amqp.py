@@ -2,15 +2,13 @@
 """Type=amqp against a real broker, RabbitMQ with its plug-in, and against scripted peers."""
 
 import struct
-import time
 
 import pytest
 
 from lib.checks import section
-from lib.dns import NOERROR, NXDOMAIN, DnsServer
 from lib.peers import (Proxy, TcpServer, close_at_once, hold, refused_address, reset_at_once,
                        send_then_close, send_then_hold)
-from lib.process import SLOWNESS, eventually
+from lib.process import eventually
 from lib.runner import assert_result
 from lib.vitald import needs_module
 
@@ -145,15 +143,6 @@ def test_queue_that_is_deleted(runner, check, rabbitmq):
     rabbitmq.delete("seasonal")
 
 
-def test_fault_17_the_way_to_it_is_cut(runner, check, rabbitmq):
-    with Proxy(rabbitmq) as proxy:
-        check(proxy)
-        proxy.kill()
-        assert_result(runner.next_that(outcome="fail"), "fail", "refused")
-        proxy.start()
-        assert_result(runner.run("it"), "pass", "")
-
-
 def test_fault_28_a_dead_held_connection_is_tried_once_more(runner, check, rabbitmq):
     with Proxy(rabbitmq) as proxy:
         check(proxy)
@@ -162,36 +151,7 @@ def test_fault_28_a_dead_held_connection_is_tried_once_more(runner, check, rabbi
         eventually(lambda: runner.run("it")["pass"] == 1, every=0.1)
 
 
-# -- names and addresses ---------------------------------------------------------------------------
-
-def test_host_name(runner, directory, rabbitmq):
-    """The first address refuses, the second answers."""
-    runner.credential("amqp", "s3cret")
-    records = {"mq.test": [("A", "127.0.0.9"), ("A", "127.0.0.1")]}
-    with DnsServer(directory, mode=NOERROR, records=records) as names:
-        runner.wrap = names.wrap
-        assert_result(runner.start(amqp(f"mq.test:{rabbitmq.port}")).next(), "pass", "")
-
-
-def test_fault_25_no_such_host(runner, directory):
-    runner.credential("amqp", "s3cret")
-    with DnsServer(directory, mode=NXDOMAIN) as names:
-        runner.wrap = names.wrap
-        assert_result(runner.start(amqp("mq.test")).next(), "fail", "dns/not-found")
-
-
 # -- broken peers ----------------------------------------------------------------------------------
-
-def test_fault_14_refused(check):
-    assert_result(check(refused_address()), "fail", "refused", "Connection refused")
-
-
-def test_fault_13_black_hole(check, black_hole):
-    before = time.monotonic()
-    result = check(black_hole, timeout="300ms")
-    assert_result(result, "fail", "timeout", "connecting to")
-    assert result["time"] - before < 2 * SLOWNESS
-
 
 SASL, AMQP = b"AMQP\3\1\0\0", b"AMQP\0\1\0\0"
 

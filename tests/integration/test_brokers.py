@@ -6,17 +6,28 @@ import time
 import pytest
 
 from lib.checks import section
-from lib.peers import TcpServer, close_at_once, refused_address, send_then_hold
+from lib.dns import NOERROR, NXDOMAIN, DnsServer
+from lib.peers import Proxy, TcpServer, close_at_once, refused_address, send_then_hold
+from lib.process import SLOWNESS
 from lib.runner import assert_result
 
 LOGIN = ["Username=health", "PasswordCredential=mq"]
 KINDS = {"rabbitmq": ["Queue=jobs"], "amqp": ["Source=/amq/queue/jobs"]}
 
 
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return request.param
+
+
+def of(kind, server, *lines, **options):
+    """A check of this type, which is its name."""
+    return section(kind, f"Address={getattr(server, 'address', server)}", *KINDS[kind], *LOGIN,
+                   *lines, name=kind, **options)
+
+
 def both(server, *lines, **options):
-    """A check of each type, by its name."""
-    return "".join(section(kind, f"Address={server.address}", *own, *LOGIN, *lines, name=kind,
-                           **options) for kind, own in KINDS.items())
+    return "".join(of(kind, server, *lines, **options) for kind in KINDS)
 
 
 def of_each(runner, within=10, **fields):
@@ -92,6 +103,16 @@ def test_fault_16_death_is_seen_at_once(runner, rabbitmq, started):
         assert runner.run(kind)["pass"] == 1
 
 
+def test_fault_17_the_way_to_it_is_cut(runner, kind, rabbitmq):
+    runner.credential("mq", "s3cret")
+    with Proxy(rabbitmq) as proxy:
+        runner.start(of(kind, proxy, timeout="5s")).next()
+        proxy.kill()
+        assert_result(runner.next_that(outcome="fail"), "fail", "refused")
+        proxy.start()
+        assert_result(runner.run(kind), "pass", "")
+
+
 def test_shutdown(runner, rabbitmq, started):
     started(timeout="5s")
     rabbitmq.eval("rabbit:stop().")
@@ -124,12 +145,40 @@ def test_in_the_daemon(vitald, rabbitmq):
     assert "s3cret" not in vitald.log
 
 
+# -- names and addresses ---------------------------------------------------------------------------
+
+def test_fault_14_refused(runner, kind):
+    runner.credential("mq", "s3cret")
+    assert_result(runner.start(of(kind, refused_address())).next(), "fail", "refused",
+                  "Connection refused")
+
+
+def test_fault_13_black_hole(runner, kind, black_hole):
+    runner.credential("mq", "s3cret")
+    before = time.monotonic()
+    result = runner.start(of(kind, black_hole, timeout="300ms")).next()
+    assert_result(result, "fail", "timeout", "connecting to")
+    assert result["time"] - before < 2 * SLOWNESS
+
+
+def test_host_name(runner, kind, directory, rabbitmq):
+    """The first address refuses, the second answers."""
+    runner.credential("mq", "s3cret")
+    records = {"mq.test": [("A", "127.0.0.9"), ("A", "127.0.0.1")]}
+    with DnsServer(directory, mode=NOERROR, records=records) as names:
+        runner.wrap = names.wrap
+        result = runner.start(of(kind, f"mq.test:{rabbitmq.port}", timeout="5s")).next()
+        assert_result(result, "pass", "")
+
+
+def test_fault_25_no_such_host(runner, kind, directory):
+    runner.credential("mq", "s3cret")
+    with DnsServer(directory, mode=NXDOMAIN) as names:
+        runner.wrap = names.wrap
+        assert_result(runner.start(of(kind, "mq.test")).next(), "fail", "dns/not-found")
+
+
 # -- TLS -------------------------------------------------------------------------------------------
-
-@pytest.fixture(params=KINDS)
-def kind(request):
-    return request.param
-
 
 @pytest.fixture
 def check(runner, rabbitmq, kind):
