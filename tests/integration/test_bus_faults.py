@@ -140,7 +140,7 @@ def test_fault_58_calls_in_flight_when_the_bus_goes(server, bus):
     bus.start()
     eventually(lambda: "org.vitald1" in bus.names(), what="the name")
     assert bus.get(A, "org.vitald1.Check", "NRuns") >= 1
-    assert server.open_fds() <= before
+    eventually(lambda: server.open_fds() <= before)
 
 
 # -- floods --
@@ -295,5 +295,5 @@ def test_no_lasting_growth(server):
     fds, before = server.open_fds(), rss_kib(server.pid)
     for _ in range(60):
         work()
-    assert server.open_fds() == fds
+    eventually(lambda: server.open_fds() <= fds)     # The end of a peer is seen a moment later.
     assert grew(server, before) < 1024
