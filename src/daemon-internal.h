@@ -23,6 +23,8 @@
 #include "output/watchdog.h"
 #include "version-files.h"
 
+typedef struct Shutdown Shutdown;
+
 typedef struct Daemon {
         const DaemonOptions *options; /* borrowed */
         sd_event *event;              /* owned reference */
@@ -42,6 +44,7 @@ typedef struct Daemon {
         History *history;             /* owned */
         Bus *bus;                     /* owned */
         VersionFiles *versions;       /* owned */
+        Shutdown *shutdown;           /* owned; NULL without DrainOnShutdown= */
         char **listening;             /* owned: texts of the HTTP listeners */
         LoopLag lag;
         BusContext bus_context;

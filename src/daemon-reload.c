@@ -6,7 +6,8 @@
 
 #include "base/log.h"
 #include "base/text.h"
-#include "daemon-internal.h"
+#include "config/logind.h"
+#include "daemon-shutdown.h"
 #include "model/lint.h"
 
 /* Reloads by signal are this far apart at least; signals that come meanwhile make one. */
@@ -34,9 +35,10 @@ void daemon_log_diagnostics(const Config *c) {
 
 void daemon_log_findings(const Daemon *d, const Config *c) {
         _cleanup_(findings_done) Findings f = {};
+        LintFacts facts = { .watchdog_usec = d->options->watchdog_usec };
 
-        if (lint_config(c, &(LintFacts){ d->options->watchdog_usec }, &f) < 0 ||
-            f.n_warnings + f.n_hints == 0)
+        if (logind_delay_max(d->options->sources.root, &facts.shutdown_delay_usec) < 0 ||
+            lint_config(c, &facts, &f) < 0 || f.n_warnings + f.n_hints == 0)
                 return;
         log_notice("%zu warning%s and %zu hint%s on the configuration, see vitalctl verify",
                    f.n_warnings, f.n_warnings == 1 ? "" : "s", f.n_hints,
@@ -76,6 +78,8 @@ static int daemon_take_config(Daemon *d, Config *c) {
                 return r;
         daemon_apply(d, &(Event){ .type = EVENT_CONFIG, .config = c });
         (void) daemon_follow_units(d);
+        if (shutdown_configure(d) < 0)
+                log_warning("DrainOnShutdown=: out of memory");
         daemon_configure_outputs(d, c);
         daemon_publish(d);
         return 0;

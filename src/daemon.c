@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "check/driver.h"
-#include "daemon-internal.h"
+#include "daemon-shutdown.h"
 
 /* How long connections may take to end after SIGTERM. */
 #define STOP_MAX_USEC USEC_PER_SEC
@@ -267,6 +267,9 @@ static int daemon_start(Daemon *d) {
         r = daemon_follow_units(d);
         if (r < 0)
                 return r;
+        r = shutdown_configure(d);
+        if (r < 0)
+                return r;
         notify_listening(d->notify, d->state->config->daemon.notify_ready);
         return 0;
 }
@@ -274,6 +277,7 @@ static int daemon_start(Daemon *d) {
 static void daemon_done(Daemon *d) {
         /* The bus and the routes read the snapshot, the engine's checks hold the configuration. */
         daemon_fail_waiters(d, -ESHUTDOWN, "vitald is stopping");
+        shutdown_free(d->shutdown);
         bus_free(d->bus);
         version_files_free(d->versions);
         watchdog_free(d->watchdog);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/text.h"
+#include "config/logind.h"
 #include "config/verify.h"
 
 int verify_format_from_string(const char *s, VerifyFormat *ret) {
@@ -74,13 +75,16 @@ int verify(const VerifyOptions *options) {
         _cleanup_(findings_done) Findings findings = {};
         _cleanup_(places_done) Places places = {};
         ConfigSources sources = options->sources;
+        LintFacts facts = { .watchdog_usec = options->watchdog_usec };
         Verification v = { .places = &places, .findings = &findings };
         int r;
 
         sources.places = &places;
         r = config_load(&sources, &config);
         if (r >= 0)
-                r = lint_config(config, &(LintFacts){ options->watchdog_usec }, &findings);
+                r = logind_delay_max(sources.root, &facts.shutdown_delay_usec);
+        if (r >= 0)
+                r = lint_config(config, &facts, &findings);
         v.config = config;
         if (r >= 0)
                 r = verification_print(&v, options->format);

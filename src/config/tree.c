@@ -11,10 +11,7 @@
 #include "config/lexer.h"
 
 static const char *const search_path[] = {
-        "/etc/vitald",
-        "/run/vitald",
-        "/usr/local/lib/vitald",
-        "/usr/lib/vitald",
+        "/etc/vitald", "/run/vitald", "/usr/local/lib/vitald", "/usr/lib/vitald", NULL,
 };
 
 static void tree_file_done(TreeFile *f) {
@@ -117,16 +114,17 @@ static void tree_list_merge(TreeList *l, size_t n_earlier) {
                 qsort(l->items, l->n, sizeof(TreeFile), tree_file_compare);
 }
 
-int tree_list(const char *root, const char *folder, Diagnostics *d, TreeList *ret) {
+int tree_list_in(const char *const places[], const char *root, const char *folder, Diagnostics *d,
+                 TreeList *ret) {
         TreeList l = {};
         int r;
 
-        for (size_t i = 0; i < ELEMENTSOF(search_path); i++) {
+        for (size_t i = 0; places[i]; i++) {
                 _cleanup_strbuf_ StrBuf path = {};
                 size_t n_earlier = l.n;
 
-                strbuf_printf(&path, "%s%s%s%s", root ? root : "", search_path[i],
-                              *folder ? "/" : "", folder);
+                strbuf_printf(&path, "%s%s%s%s", root ? root : "", places[i], *folder ? "/" : "",
+                              folder);
                 r = path.failed ? -ENOMEM : tree_list_directory(&l, path.text, d);
                 if (r < 0) {
                         tree_list_done(&l);
@@ -142,6 +140,10 @@ int tree_list(const char *root, const char *folder, Diagnostics *d, TreeList *re
         }
         *ret = l;
         return 0;
+}
+
+int tree_list(const char *root, const char *folder, Diagnostics *d, TreeList *ret) {
+        return tree_list_in(search_path, root, folder, d, ret);
 }
 
 void tree_list_cut_suffix(TreeList *l) {

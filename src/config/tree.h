@@ -27,6 +27,10 @@ void tree_list_done(TreeList *l);
  * What cannot be listed is a diagnostic. root may be NULL. 0 or -ENOMEM. */
 int tree_list(const char *root, const char *folder, Diagnostics *d, TreeList *ret);
 
+/* The same in other places than vitald's; these end with NULL. */
+int tree_list_in(const char *const places[], const char *root, const char *folder, Diagnostics *d,
+                 TreeList *ret);
+
 /* Cuts ".conf" off the names and sorts by what is left: "a" before "a-b". */
 void tree_list_cut_suffix(TreeList *l);
 

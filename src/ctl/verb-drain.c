@@ -6,15 +6,11 @@
 
 #include "ctl/ctl.h"
 #include "ctl/words.h"
+#include "model/load-balancer.h"
 
 /* Shorter than the 90s that systemd gives an ExecStop=. */
 #define WAIT_DEFAULT_USEC USEC_PER_MINUTE
 #define WAIT_LOOK_USEC    (100 * USEC_PER_MSEC)
-
-/* A load balancer that has read the last answer that it needs still has to act on it. */
-#define SETTLE_USEC (200 * USEC_PER_MSEC)
-
-#define COUNT_DEFAULT 2
 
 typedef struct Wait {
         const Ctl *ctl;           /* borrowed */
@@ -137,7 +133,7 @@ static int look(Wait *w) {
                 return r;
         if (w->had_probers && !w->is_settled) {
                 w->is_settled = true;
-                (void) client_wait(w->client, clock_usec(CLOCK_MONOTONIC) + SETTLE_USEC);
+                (void) client_wait(w->client, clock_usec(CLOCK_MONOTONIC) + DRAIN_SETTLE_USEC);
         }
         return w->ctl->port > 0 ? look_at_connections(w) : r;
 }
@@ -193,7 +189,7 @@ static bool is_stopping_unit(const ServiceInfo *s) {
 static uint64_t wait_count(const Ctl *ctl, const View *v) {
         if (ctl->count > 0)
                 return ctl->count;
-        return v->load_balancer_threshold > 0 ? v->load_balancer_threshold : COUNT_DEFAULT;
+        return v->load_balancer_threshold > 0 ? v->load_balancer_threshold : DRAIN_COUNT_DEFAULT;
 }
 
 int verb_drain(const Ctl *ctl) {

@@ -288,6 +288,8 @@ static const Option daemon_options[] = {
         { .key = "MaxConcurrentChecks", .type = &option_unsigned,
           FIELD(DaemonConfig, max_concurrent_checks), .fallback = "128", .min = 1, .max = 10000 },
         { .key = "OnFlip", .type = &option_unit_pattern, FIELD(DaemonConfig, on_flip) },
+        { .key = "DrainOnShutdown", .type = &option_bool, FIELD(DaemonConfig, drain_on_shutdown),
+          .fallback = "yes" },
 };
 
 static const Option agent_options[] = {

@@ -150,7 +150,8 @@ typedef enum NotifyReady {
 typedef struct DaemonConfig {
         unsigned notify_ready; /* NotifyReady */
         uint64_t max_concurrent_checks;
-        char *on_flip; /* owned, may be NULL: as that of services, for the host */
+        bool drain_on_shutdown; /* readiness ends before the host goes down */
+        char *on_flip;          /* owned, may be NULL: as that of services, for the host */
 } DaemonConfig;
 
 extern const Schema daemon_schema; /* fields of DaemonConfig */

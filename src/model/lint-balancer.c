@@ -5,6 +5,10 @@
 #include "model/lint-internal.h"
 #include "model/load-balancer.h"
 
+/* For what comes to what a load balancer takes: acting on it, and letting go before logind would.
+ */
+#define SHUTDOWN_SPARE_USEC USEC_PER_SEC
+
 void lint_balancer_default_probe(Lint *l) {
         const LoadBalancer *b = load_balancer_of(&l->config->http);
 
@@ -51,6 +55,23 @@ void lint_balancer_networks(Lint *l) {
                                  "%s probes from %s, which gets 403, so that it takes this host "
                                  "out; add AllowFrom=%s",
                                  b->name, b->networks[i], b->networks[i]);
+}
+
+void lint_shutdown_delay(Lint *l) {
+        const HttpConfig *c = &l->config->http;
+        usec_t delay = l->facts->shutdown_delay_usec;
+        usec_t wanted = usec_add(load_balancer_notice_usec(c), SHUTDOWN_SPARE_USEC);
+        char notice[TIMESPAN_MAX], has[TIMESPAN_MAX], wants[TIMESPAN_MAX];
+
+        if (!l->config->daemon.drain_on_shutdown || delay == 0 ||
+            load_balancer_notice_usec(c) == 0 || delay >= wanted)
+                return;
+        lint_say(l, "LoadBalancer",
+                 "it takes up to %s to notice that nothing is ready here, and a shutdown waits for "
+                 "%s at most; InhibitDelayMaxSec=%s in /etc/systemd/logind.conf.d/vitald.conf lets "
+                 "it wait longer, see vitald(8)",
+                 timespan_format(notice, load_balancer_notice_usec(c)), timespan_format(has, delay),
+                 timespan_format(wants, wanted));
 }
 
 void lint_balancer_numbers(Lint *l) {

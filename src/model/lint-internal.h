@@ -57,4 +57,5 @@ void lint_shared_dependency(Lint *l);
 void lint_balancer_root_alias(Lint *l);
 void lint_balancer_networks(Lint *l);
 void lint_balancer_numbers(Lint *l);
+void lint_shutdown_delay(Lint *l);
 void lint_balancer_default_probe(Lint *l);

@@ -45,6 +45,7 @@ static const LintRule rules[] = {
         { "balancer-root-alias", LINT_WARNING, .host = lint_balancer_root_alias },
         { "balancer-networks", LINT_WARNING, .host = lint_balancer_networks },
         { "balancer-numbers", LINT_WARNING, .host = lint_balancer_numbers },
+        { "shutdown-delay", LINT_WARNING, .host = lint_shutdown_delay },
         { "balancer-default-probe", LINT_HINT, .host = lint_balancer_default_probe },
         { "always-ready", LINT_HINT, .service = lint_always_ready },
         { "remote-liveness", LINT_HINT, .check = lint_remote_liveness },

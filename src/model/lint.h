@@ -16,7 +16,8 @@ const char *lint_severity_to_string(LintSeverity s); /* "warning" */
 
 /* What is not in the files. */
 typedef struct LintFacts {
-        usec_t watchdog_usec; /* WatchdogSec= of vitald's unit; 0: not known */
+        usec_t watchdog_usec;       /* WatchdogSec= of vitald's unit; 0: not known */
+        usec_t shutdown_delay_usec; /* InhibitDelayMaxSec= of logind; 0: not known */
 } LintFacts;
 
 typedef struct Finding {

@@ -16,6 +16,14 @@ typedef struct LoadBalancer {
         const char *caveat; /* of its default probe, for people; NULL: none */
 } LoadBalancer;
 
+/* How often in a row a prober has to read that something is not ready, where nothing is known of
+ * it.
+ */
+#define DRAIN_COUNT_DEFAULT 2
+
+/* Who has read the last answer that it needs still has to act on it. */
+#define DRAIN_SETTLE_USEC (200 * USEC_PER_MSEC)
+
 /* NULL for LOAD_BALANCER_NONE, and when nothing is known of it but what the keys say. */
 const LoadBalancer *load_balancer_of(const HttpConfig *c);
 

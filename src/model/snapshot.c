@@ -113,7 +113,7 @@ Snapshot *snapshot_new(const State *state, const Snapshot *old, Time now) {
         s->revision = state->revision;
         s->time = now;
         s->config = config_ref(state->config);
-        s->drain = state->drain;
+        s->drain = *state_host_drain(state);
         s->reload_realtime = state->reload_realtime;
         s->expires_boottime = state->drain.is_active ? state->drain.until_boottime : USEC_INFINITY;
         s->checks = calloc(MAX(s->config->n_checks, (size_t) 1), sizeof(CheckState *));

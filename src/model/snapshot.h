@@ -28,7 +28,7 @@ typedef struct Snapshot {
         ServiceView *services; /* owned, by index in config->services */
         Verdict host;
         ProbeSince host_since[PROBE_COUNT_];
-        Drain drain;        /* of the host */
+        Drain drain;        /* of the host: state_host_drain() */
         char *reload_error; /* owned, or NULL */
         usec_t reload_realtime;
         size_t n_never_run;      /* checks without any result yet, but for those that nobody runs:

@@ -110,6 +110,7 @@ static int state_carry(State *to, const State *from, Time now) {
                         return r;
         }
         to->drain = from->drain;
+        to->shutdown = from->shutdown;
         to->expires_boottime = state_next_expiry(to);
         return state_expire(to, now);
 }
@@ -156,7 +157,7 @@ static int host_keep_ready(State *to, const State *from, Time now) {
                 if (old != INDEX_NONE && service_speaks_for_host(from, old))
                         continue;
                 if (probe_evaluate(config, to->services[i], to->checks + config->first_check,
-                                   &to->drain, now)
+                                   state_host_drain(to), now)
                             .ready == READINESS_READY)
                         continue;
                 to->services[i]->joins_until_boottime =

@@ -58,6 +58,10 @@ void state_settle(State *s, size_t service, Time now) {
         service_state_settle(s->services[service], config, s->checks + config->first_check, now);
 }
 
+const Drain *state_host_drain(const State *s) {
+        return s->shutdown.is_active ? &s->shutdown : &s->drain;
+}
+
 usec_t state_next_expiry(const State *s) {
         usec_t at = s->drain.is_active ? s->drain.until_boottime : USEC_INFINITY;
 
@@ -328,6 +332,9 @@ int state_apply(State *s, const Event *e, Time now) {
                 return state_take_unit(s, e, now);
         case EVENT_DRAIN:
                 return state_take_drain(s, e, now);
+        case EVENT_SHUTDOWN:
+                s->shutdown = *e->drain;
+                return 0;
         case EVENT_OVERRIDE:
                 return state_take_override(s, e, now);
         case EVENT_FORGET:

@@ -146,12 +146,17 @@ typedef struct State {
         CheckState **checks;     /* owned references, by index in config->checks */
         ServiceState **services; /* owned references, by index in config->services */
         Drain drain;             /* of the whole host */
+        Drain shutdown;          /* the same while the host is going down; beside an operator's, so
+                                  * that each ends by itself, and never kept */
         char *reload_error;      /* owned: why the last reload was refused, or NULL */
         usec_t reload_realtime;  /* of the last load, good or bad */
         usec_t expires_boottime; /* nothing changes by itself before */
         uint64_t revision;       /* another one after each event, unless that changed nothing but
                                   * numbers: a pass after a pass */
 } State;
+
+/* The drain of the host that is in force, if one is: what people are told. */
+const Drain *state_host_drain(const State *s);
 
 /* Every check pending, every startup clock begun at now. NULL without memory. */
 State *state_new(Config *config, Time now);
@@ -162,6 +167,8 @@ typedef enum EventType {
         EVENT_RESULT,   /* check, result: graded already */
         EVENT_UNIT,     /* service, unit, invocation_id */
         EVENT_DRAIN,    /* service (INDEX_NONE: the host), drain; not active: undrain */
+        EVENT_SHUTDOWN, /* drain: of the host, which goes down; not active: it does not, after all
+                         */
         EVENT_OVERRIDE, /* check, override; not active: clear */
         EVENT_FORGET,   /* check: what was reported to it says nothing any more */
         EVENT_VOID,     /* check: a run that a stall of the host made worthless */

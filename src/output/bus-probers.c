@@ -1,23 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include <arpa/inet.h>
-
 #include "output/bus-change.h"
 #include "output/http-paths.h"
-
-static const char *address_text(char buf[static INET6_ADDRSTRLEN], const HttpProber *p) {
-        const struct in6_addr *a = &p->address;
-
-        if (p->is_local)
-                return "local";
-        return IN6_IS_ADDR_V4MAPPED(a) ? inet_ntop(AF_INET, &a->s6_addr[12], buf, INET6_ADDRSTRLEN)
-                                       : inet_ntop(AF_INET6, a, buf, INET6_ADDRSTRLEN);
-}
 
 static int append_prober(sd_bus_message *reply, const HttpProber *p, const Time *now) {
         char address[INET6_ADDRSTRLEN];
 
         return sd_bus_message_append(
-                reply, "(sssttqu)", address_text(address, p), p->route, p->agent,
+                reply, "(sssttqu)", http_prober_address(address, p), p->route, p->agent,
                 usec_sub(now->realtime, usec_sub(now->monotonic, p->seen_usec)), p->interval_usec,
                 (uint16_t) p->status, (uint32_t) p->n_not_ready);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "output/http-probers.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -151,6 +152,15 @@ const HttpProber *http_probers_next(const HttpProbers *p, usec_t now_usec, size_
                         return i;
         }
         return NULL;
+}
+
+const char *http_prober_address(char buf[static INET6_ADDRSTRLEN], const HttpProber *p) {
+        const struct in6_addr *a = &p->address;
+
+        if (p->is_local)
+                return "local";
+        return IN6_IS_ADDR_V4MAPPED(a) ? inet_ntop(AF_INET, &a->s6_addr[12], buf, INET6_ADDRSTRLEN)
+                                       : inet_ntop(AF_INET6, a, buf, INET6_ADDRSTRLEN);
 }
 
 HttpProbers *http_probers_free(HttpProbers *p) {

@@ -7,6 +7,8 @@
  * readiness. Bounded, whoever asks: of too many the one that was silent for longest is forgotten.
  */
 
+#include <netinet/in.h>
+
 #include "base/clock.h"
 #include "output/http-server.h"
 
@@ -26,6 +28,9 @@ typedef struct HttpProber {
 } HttpProber;
 
 typedef struct HttpProbers HttpProbers;
+
+/* "10.0.0.7", "2001:db8::7", "local". Returns buf. */
+const char *http_prober_address(char buf[static INET6_ADDRSTRLEN], const HttpProber *p);
 
 /* NULL without memory. */
 HttpProbers *http_probers_new(void);

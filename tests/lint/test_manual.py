@@ -27,7 +27,7 @@ FOREIGN = {"ListenStream", "LoadCredential", "LoadCredentialEncrypted", "Private
            "MemoryMax", "PrivateDevices", "ProtectProc", "TasksMax", "ProtectClock",
            "ReadWritePaths",
            "ExecStart", "ExecStop", "TimeoutStartSec", "TimeoutStopSec", "Restart", "BindsTo",
-           "Requires", "WantedBy", "Key"}
+           "Requires", "WantedBy", "Key", "InhibitDelayMaxSec"}
 
 
 class Facts:

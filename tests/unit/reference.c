@@ -251,6 +251,7 @@ static void take_config(Reference *r, Config *config, Time now) {
 
         reference_init(r, config, now);
         r->drain = old.drain;
+        r->is_going_down = old.is_going_down;
         for (size_t i = 0; i < config->n_checks; i++) {
                 size_t j = config_find_check(old.config, config->checks[i]->service,
                                              config->checks[i]->name);
@@ -295,6 +296,9 @@ void reference_apply(Reference *r, const Event *e, Time now) {
         case EVENT_DRAIN:
                 *(e->service == INDEX_NONE ? &r->drain : &r->services[e->service].drain) =
                         *e->drain;
+                break;
+        case EVENT_SHUTDOWN:
+                r->is_going_down = e->drain->is_active;
                 break;
         case EVENT_OVERRIDE:
                 r->checks[e->check].override = *e->override;
@@ -358,7 +362,7 @@ static Reason obstacle(const Reference *r, const RefService *s) {
                 return REASON_CONFIGURATION;
         if (s->unit == UNIT_INACTIVE || s->unit == UNIT_FAILED || s->unit == UNIT_AUTO_RESTART)
                 return REASON_INACTIVE;
-        if (s->drain.is_active || r->drain.is_active)
+        if (s->drain.is_active || r->drain.is_active || r->is_going_down)
                 return REASON_DRAINED;
         return s->unit == UNIT_DEACTIVATING ? REASON_INACTIVE : REASON_NONE;
 }
@@ -433,7 +437,7 @@ Verdict reference_host(const Reference *r, const Snapshot *s) {
                 if (members[i].started > host.started)
                         host.started = members[i].started;
         }
-        if (r->drain.is_active)
+        if (r->drain.is_active || r->is_going_down)
                 host.ready = READINESS_NOT_READY;
         return host;
 }

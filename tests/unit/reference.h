@@ -38,6 +38,7 @@ typedef struct Reference {
         RefCheck checks[REFERENCE_MAX];
         RefService services[REFERENCE_MAX];
         Drain drain;
+        bool is_going_down;
 } Reference;
 
 void reference_init(Reference *r, Config *config, Time now);

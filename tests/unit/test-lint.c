@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "config/logind.h"
 #include "config/verify.h"
 #include "loader.h"
 #include "model/combine.h"
@@ -46,15 +47,17 @@ static char *lint(const File *files, usec_t watchdog_usec, bool is_json) {
         _cleanup_(config_unrefp) Config *c = NULL;
         _cleanup_(findings_done) Findings findings = {};
         _cleanup_(places_done) Places places = {};
+        LintFacts facts = { .watchdog_usec = watchdog_usec };
         Tree t = tree_make(files);
         ConfigSources sources = { .root = t.root, .types = &types, .places = &places };
         Verification v = { .places = &places, .findings = &findings };
         _cleanup_free_ char *text = NULL;
 
         assert_int_equal(config_load(&sources, &c), 0);
+        assert_int_equal(logind_delay_max(t.root, &facts.shutdown_delay_usec), 0);
         tree_remove(&t);
         v.config = c;
-        assert_int_equal(lint_config(c, &(LintFacts){ watchdog_usec }, &findings), 0);
+        assert_int_equal(lint_config(c, &facts, &findings), 0);
         assert_int_equal(
                 is_json ? verification_format_json(&v, &text) : verification_format(&v, &text), 0);
         return without_root(text);
@@ -84,6 +87,7 @@ static const struct Row {
         const char *main, *service, *other; /* vitald.conf, services/s.conf, services/t.conf */
         usec_t watchdog_usec;
         const char *found;
+        const char *logind; /* logind.conf */
 } table[] = {
         { .service = "[Check app]\n" LOCAL, .found = "" },
         { .service = "[Check db]\n" REMOTE "Critical=no\n[Check app]\n" LOCAL, .found = "" },
@@ -216,12 +220,26 @@ static const struct Row {
         { .main = "[HTTP]\nLoadBalancerThreshold=3\n",
           .service = "[Check a]\n" LOCAL,
           .found = "vitald.conf:1 balancer-numbers" },
+        /* shutdown-delay */
+        { .main = "[HTTP]\nLoadBalancer=gcp\n",
+          .service = "[Check a]\n" LOCAL,
+          .logind = "[Login]\n#InhibitDelayMaxSec=5\n",
+          .found = "vitald.conf:2 shutdown-delay" },
+        { .main = "[HTTP]\nLoadBalancer=gcp\n",
+          .service = "[Check a]\n" LOCAL,
+          .logind = "[Login]\nInhibitDelayMaxSec=11s\n",
+          .found = "" },
+        { .main = "[Daemon]\nDrainOnShutdown=no\n[HTTP]\nLoadBalancer=gcp\n",
+          .service = "[Check a]\n" LOCAL,
+          .logind = "[Login]\n",
+          .found = "" },
+        { .service = "[Check a]\n" LOCAL, .logind = "[Login]\n", .found = "" },
         /* Faults go first. */
         { .service = "[Check app]\n" LOCAL "Interval=1s\nNonsense=1\n", .found = "" },
 };
 
 static char *lint_row(const struct Row *row, bool is_json) {
-        File files[4] = {};
+        File files[5] = {};
         size_t n = 0;
 
         if (row->main)
@@ -229,6 +247,8 @@ static char *lint_row(const struct Row *row, bool is_json) {
         files[n++] = (File){ "etc/vitald/services/s.conf", row->service };
         if (row->other)
                 files[n++] = (File){ "etc/vitald/services/t.conf", row->other };
+        if (row->logind)
+                files[n++] = (File){ "etc/systemd/logind.conf", row->logind };
         return lint(files, row->watchdog_usec, is_json);
 }
 
@@ -344,12 +364,51 @@ static void test_notice(void **state _unused_) {
                                  rows[i].seconds * USEC_PER_SEC);
 }
 
+/* By the search path of logind; what it would not understand counts for nothing. */
+static void test_logind(void **state _unused_) {
+        static const struct {
+                File files[4];
+                usec_t usec;
+        } rows[] = {
+                { {}, 0 },
+                { { { "etc/systemd/logind.conf", "[Login]\n" } }, 5 * USEC_PER_SEC },
+                { { { "etc/systemd/logind.conf", "[Other]\nInhibitDelayMaxSec=9\n" } },
+                  5 * USEC_PER_SEC },
+                { { { "etc/systemd/logind.conf", "[Login]\nInhibitDelayMaxSec=9\nX=y\n" } },
+                  9 * USEC_PER_SEC },
+                { { { "etc/systemd/logind.conf", "[Login]\nInhibitDelayMaxSec=9\n" },
+                    { "usr/lib/systemd/logind.conf.d/b.conf",
+                      "[Login]\nInhibitDelayMaxSec=1min\n" },
+                    { "etc/systemd/logind.conf.d/a.conf", "[Login]\nInhibitDelayMaxSec=7\n" } },
+                  USEC_PER_MINUTE },
+                { { { "usr/lib/systemd/logind.conf.d/b.conf", "[Login]\nInhibitDelayMaxSec=8\n" },
+                    { "run/systemd/logind.conf.d/b.conf", LINK_TO_NULL },
+                    { "etc/systemd/logind.conf", "[Login]\nInhibitDelayMaxSec=never\n" } },
+                  5 * USEC_PER_SEC },
+                { { { "etc/systemd/logind.conf.d/b.conf", "[Login]\nInhibitDelayMaxSec=0\n" } },
+                  1 },
+                { { { "etc/systemd/logind.conf.d/b.conf",
+                      "[Login]\nInhibitDelayMaxSec=infinity\n" } },
+                  USEC_INFINITY },
+                { { { "etc/systemd/logind.conf", DIRECTORY } }, 5 * USEC_PER_SEC },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                Tree t = tree_make(rows[i].files);
+                usec_t usec = 7;
+
+                assert_int_equal(logind_delay_max(t.root, &usec), 0);
+                assert_int_equal(usec, rows[i].usec);
+                tree_remove(&t);
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_rules),  cmocka_unit_test(test_every_rule_is_in_the_table),
                 cmocka_unit_test(test_places), cmocka_unit_test(test_text),
                 cmocka_unit_test(test_json),   cmocka_unit_test(test_many_are_counted),
-                cmocka_unit_test(test_notice),
+                cmocka_unit_test(test_notice), cmocka_unit_test(test_logind),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -324,6 +324,7 @@ static void verify_event(const Simulation *sim, const Snapshot *old, const Event
                 verify_unit(sim, e, f);
                 break;
         case EVENT_DRAIN:
+        case EVENT_SHUTDOWN:
                 verify_drain(sim, e, f);
                 break;
         case EVENT_OVERRIDE:

@@ -69,12 +69,13 @@ static void test_reload_carries_over(void **state _unused_) {
         fixture_apply_override(s, 1, HEALTH_DEGRADED, USEC_INFINITY, fixture_time(3 * SEC));
         fixture_apply_drain(s, INDEX_NONE, USEC_INFINITY, false, fixture_time(3 * SEC));
         fixture_apply_drain(s, 1, USEC_INFINITY, false, fixture_time(3 * SEC));
+        s->shutdown = s->drain;
         reload(s, after, 2, 4 * SEC);
 
         assert_int_equal(s->config->n_services, 2);
         assert_true(s->services[0]->is_started);
         assert_true(s->services[0]->drain.is_active);
-        assert_true(s->drain.is_active);
+        assert_true(s->drain.is_active && s->shutdown.is_active);
         assert_string_equal(s->services[0]->invocation_id, "aa");
         assert_int_equal(s->services[0]->unit, UNIT_ACTIVE);
         assert_int_equal(s->services[0]->startup_boottime, fixture_time(0).boottime);

@@ -230,6 +230,41 @@ static void test_drain(void **state _unused_) {
         assert_false(s->services[0]->drain.is_active);
 }
 
+static Event shutdown_event(const Drain *d) {
+        return (Event){ .type = EVENT_SHUTDOWN, .drain = d };
+}
+
+/* That of a shutdown stands before that of a person, beside which it comes and goes. */
+static void test_shutdown(void **state _unused_) {
+        _cleanup_(state_freep) State *s = make_unit_service();
+        const Drain none = {}, going_down = { .is_active = true,
+                                              .until_boottime = USEC_INFINITY,
+                                              .who = "shutdown" };
+        const Event begin = shutdown_event(&going_down), end = shutdown_event(&none);
+        uint64_t revision = s->revision;
+
+        assert_false(state_host_drain(s)->is_active);
+        assert_int_equal(state_apply(s, &begin, fixture_time(SEC)), 0);
+        assert_int_not_equal(s->revision, revision);
+        assert_string_equal(state_host_drain(s)->who, "shutdown");
+        assert_int_equal(state_apply(s, &end, fixture_time(SEC)), 0);
+        assert_false(state_host_drain(s)->is_active);
+
+        fixture_apply_drain(s, INDEX_NONE, USEC_INFINITY, false, fixture_time(2 * SEC));
+        state_apply(s, &begin, fixture_time(3 * SEC));
+        assert_string_equal(state_host_drain(s)->who, "shutdown");
+        state_apply(s, &end, fixture_time(4 * SEC));
+        assert_string_equal(state_host_drain(s)->who, "tester");
+
+        state_apply(s, &begin, fixture_time(5 * SEC));
+        fixture_apply_drain(s, INDEX_NONE, 0, false, fixture_time(6 * SEC));
+        assert_true(state_host_drain(s)->is_active);
+        fixture_apply_unit(s, 0, UNIT_ACTIVE, "bb", fixture_time(7 * SEC));
+        assert_true(state_host_drain(s)->is_active);
+        state_apply(s, &end, fixture_time(8 * SEC));
+        assert_false(state_host_drain(s)->is_active);
+}
+
 /* -- sharing ----------------------------------------------------------------------------------- */
 
 static void test_copy_on_write(void **state _unused_) {
@@ -281,6 +316,7 @@ int main(void) {
                 cmocka_unit_test(test_unit_startup_clock),
                 cmocka_unit_test(test_unit_down_does_not_start),
                 cmocka_unit_test(test_drain),
+                cmocka_unit_test(test_shutdown),
                 cmocka_unit_test(test_copy_on_write),
                 cmocka_unit_test(test_version),
         };

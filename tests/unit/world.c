@@ -329,7 +329,9 @@ static void act_drain(World *w) {
         };
         size_t n = world_random(w, w->config->n_services + 1);
 
-        apply(w, &(Event){ .type = EVENT_DRAIN,
+        /* It may come again, and be cancelled when there was none. */
+        apply(w, &(Event){ .type = n == w->config->n_services && chance(w, 50) ? EVENT_SHUTDOWN
+                                                                               : EVENT_DRAIN,
                            .service = n < w->config->n_services ? n : INDEX_NONE,
                            .drain = &d });
 }
