@@ -2,12 +2,14 @@
 #pragma once
 
 /* What daemon.c (the parts), daemon-flow.c (the way of a result through them), daemon-hold.c,
- * daemon-reload.c and daemon-control.c (requests from outside) share. */
+ * daemon-last-good.c, daemon-reload.c and daemon-control.c (requests from outside) share. */
 
 #include "base/list.h"
 #include "check/engine.h"
+#include "config/last-good.h"
 #include "daemon-units.h"
 #include "daemon.h"
+#include "io/kept-writer.h"
 #include "listen.h"
 #include "loop-lag.h"
 #include "model/control.h"
@@ -45,6 +47,8 @@ typedef struct Daemon {
         Bus *bus;                     /* owned */
         VersionFiles *versions;       /* owned */
         Shutdown *shutdown;           /* owned; NULL without DrainOnShutdown= */
+        LastGood last_good;           /* owned: what is kept for a start with files at fault */
+        KeptWriter *last_good_writer; /* owned; NULL: there is no state directory */
         char **listening;             /* owned: texts of the HTTP listeners */
         LoopLag lag;
         BusContext bus_context;
@@ -92,6 +96,12 @@ int daemon_reload(Daemon *d, char **ret_error);
 /* SIGHUP: the same without a verdict; a storm of them makes few reloads. */
 int daemon_on_sighup(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata);
 int daemon_on_reload_timer(sd_event_source *s, usec_t usec, void *userdata);
+
+/* The last good configuration: read before the first load, kept after each that was taken (loaded
+ * is used up). */
+int daemon_open_last_good(Daemon *d);
+void daemon_keep_last_good(Daemon *d, LastGood *loaded, const Config *c);
+void daemon_close_last_good(Daemon *d);
 
 /* Tells the outputs of settings of theirs that have changed. */
 void daemon_configure_outputs(Daemon *d, const Config *c);

@@ -86,16 +86,20 @@ static int daemon_take_config(Daemon *d, Config *c) {
 }
 
 static int daemon_load_and_take(Daemon *d, char **ret_error) {
+        _cleanup_(last_good_done) LastGood loaded = {};
         _cleanup_(config_unrefp) Config *c = NULL;
         ConfigSources sources = d->options->sources;
         char *text = NULL;
         int r;
 
         sources.is_reload = true;
+        sources.loaded = &loaded;
         r = config_load(&sources, &c);
-        if (r >= 0 && diagnostics_is_empty(&c->diagnostics))
+        if (r >= 0 && diagnostics_is_empty(&c->diagnostics)) {
                 r = daemon_take_config(d, c);
-        else if (r >= 0) {
+                if (r >= 0)
+                        daemon_keep_last_good(d, &loaded, c);
+        } else if (r >= 0) {
                 daemon_log_diagnostics(c);
                 r = diagnostics_format(&c->diagnostics, &text);
                 if (r >= 0)

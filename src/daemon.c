@@ -139,16 +139,22 @@ static int daemon_add_timers(Daemon *d) {
         return sd_event_source_set_priority(d->expiry, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
-/* Loads what is there; a bad file makes its service not ready and nothing else. */
+/* Loads what is there; in place of a bad file its last good copy runs, and without one it makes its
+ * service not ready and nothing else. */
 static int daemon_load_first(Daemon *d) {
+        _cleanup_(last_good_done) LastGood loaded = {};
         _cleanup_(config_unrefp) Config *c = NULL;
+        ConfigSources sources = d->options->sources;
         int r;
 
-        r = config_load(&d->options->sources, &c);
+        sources.last_good = &d->last_good;
+        sources.loaded = &loaded;
+        r = config_load(&sources, &c);
         if (r < 0)
                 return log_errno(LOG_ERR, r, "Cannot load the configuration");
         daemon_log_diagnostics(c);
         daemon_log_findings(d, c);
+        daemon_keep_last_good(d, &loaded, c);
         d->state = state_new(c, time_now());
         return d->state ? 0 : -ENOMEM;
 }
@@ -289,6 +295,7 @@ static void daemon_done(Daemon *d) {
         http_probers_free(d->probers);
         history_free(d->history);
         units_free(d->units);
+        daemon_close_last_good(d);
         engine_free(d->engine);
         systemd_link_free(d->systemd);
         notify_free(d->notify);
@@ -340,7 +347,8 @@ static int daemon_init(Daemon *d, const DaemonOptions *options) {
         r = daemon_make_engine(d);
         if (r < 0)
                 return r;
-        return daemon_load_first(d);
+        r = daemon_open_last_good(d);
+        return r < 0 ? r : daemon_load_first(d);
 }
 
 int daemon_run(const DaemonOptions *options) {

@@ -13,9 +13,14 @@ typedef struct Fragment {
         size_t group;                /* the order of the first fragment of the same name */
 } Fragment;
 
+void file_text_done(FileText *f) {
+        free(f->path);
+        free(f->text);
+}
+
 void document_done(Document *d) {
         for (size_t i = 0; i < d->n_files; i++) {
-                free(d->files[i].path);
+                file_text_done(&d->files[i].file);
                 lexed_file_done(&d->files[i].lexed);
         }
         free(d->files);
@@ -24,15 +29,15 @@ void document_done(Document *d) {
         *d = (Document){};
 }
 
-static int document_add_text(Document *d, const char *path, const char *text, size_t size,
+/* Takes the text over. */
+static int document_add_text(Document *d, const char *path, char *text, size_t size,
                              Diagnostics *diagnostics) {
-        DocumentFile *f = &d->files[d->n_files];
+        DocumentFile *f = &d->files[d->n_files++];
         int r;
 
-        f->path = strdup(path);
-        if (!f->path)
+        f->file = (FileText){ .path = strdup(path), .text = text, .size = size };
+        if (!f->file.path || !text)
                 return -ENOMEM;
-        d->n_files++;
         r = lex_file(text, size, &f->lexed);
         if (r < 0)
                 return r;
@@ -43,13 +48,15 @@ static int document_add_text(Document *d, const char *path, const char *text, si
 }
 
 static int document_add_file(Document *d, const char *path, Diagnostics *diagnostics) {
-        _cleanup_free_ char *text = NULL;
         size_t size;
+        char *text;
         int r;
 
         r = tree_read(path, diagnostics, &text, &size);
         if (r < 0)
                 return r;
+        if (!text)
+                text = strdup("");
         return document_add_text(d, path, text, size, diagnostics);
 }
 
@@ -117,10 +124,11 @@ static int document_fragments(const Document *d, Fragment **ret, size_t *ret_n, 
 
 /* Adds the assignments of a fragment to the section that they belong to. */
 static size_t document_take(Document *d, const Fragment *f, Section *s, size_t n_taken) {
-        const DocumentFile *file = &d->files[f->file];
+        const FileText *file = &d->files[f->file].file;
+        const LexedFile *lexed = &d->files[f->file].lexed;
 
         for (size_t i = 0; i < f->n; i++) {
-                const LexEntry *e = &file->lexed.entries[f->entry + 1 + i];
+                const LexEntry *e = &lexed->entries[f->entry + 1 + i];
 
                 d->assignments[n_taken + i] = (Assignment){
                         .file = file->path,
@@ -155,12 +163,12 @@ static int document_merge(Document *d, Diagnostics *diagnostics) {
                         d->sections[d->n_sections++] = (Section){
                                 .kind = f->kind,
                                 .argument = f->argument,
-                                .file = file->path,
+                                .file = file->file.path,
                                 .line = line,
                                 .items = d->assignments + taken,
                         };
                 else if (before->file == f->file)
-                        diagnostics_add(diagnostics, file->path, line,
+                        diagnostics_add(diagnostics, file->file.path, line,
                                         "%s stands in this file twice, first in line %u",
                                         section_title(title, &d->sections[d->n_sections - 1]),
                                         file->lexed.entries[before->entry].line);
@@ -178,7 +186,7 @@ static int document_read(Document *d, const char *path, const char *text, const 
         if (!d->files)
                 return -ENOMEM;
         if (text)
-                r = document_add_text(d, path, text, strlen(text), diagnostics);
+                r = document_add_text(d, path, strdup(text), strlen(text), diagnostics);
         else
                 r = path ? document_add_file(d, path, diagnostics) : 0;
         if (r < 0)
@@ -196,12 +204,43 @@ static int document_read(Document *d, const char *path, const char *text, const 
         return document_merge(d, diagnostics);
 }
 
+static int document_read_texts(Document *d, const FileText texts[], size_t n,
+                               Diagnostics *diagnostics) {
+        d->files = calloc(n + 1, sizeof(DocumentFile));
+        if (!d->files)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                char *text = malloc(texts[i].size + 1);
+                int r;
+
+                if (text)
+                        memcpy(text, texts[i].text, texts[i].size + 1);
+                r = document_add_text(d, texts[i].path, text, texts[i].size, diagnostics);
+                if (r < 0)
+                        return r;
+        }
+        return document_merge(d, diagnostics);
+}
+
 int document_load(const char *path, const char *text, const TreeList *drop_ins,
                   Diagnostics *diagnostics, Document *ret) {
         Document d = {};
         int r;
 
         r = document_read(&d, path, text, drop_ins, diagnostics);
+        if (r < 0) {
+                document_done(&d);
+                return r;
+        }
+        *ret = d;
+        return 0;
+}
+
+int document_load_texts(const FileText texts[], size_t n, Diagnostics *diagnostics, Document *ret) {
+        Document d = {};
+        int r;
+
+        r = document_read_texts(&d, texts, n, diagnostics);
         if (r < 0) {
                 document_done(&d);
                 return r;

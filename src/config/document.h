@@ -26,8 +26,16 @@ typedef struct Section {
         size_t n;
 } Section;
 
+/* A file as it was read. */
+typedef struct FileText {
+        char *path, *text; /* owned; the text ends with NUL */
+        size_t size;
+} FileText;
+
+void file_text_done(FileText *f);
+
 typedef struct DocumentFile {
-        char *path; /* owned */
+        FileText file;
         LexedFile lexed;
 } DocumentFile;
 
@@ -47,6 +55,10 @@ void document_done(Document *d);
  * diagnostics. 0 or -ENOMEM. */
 int document_load(const char *path, const char *text, const TreeList *drop_ins,
                   Diagnostics *diagnostics, Document *ret);
+
+/* The same of texts that were read at another time: the main file, if there was one, and its
+ * drop-ins in their order. */
+int document_load_texts(const FileText texts[], size_t n, Diagnostics *diagnostics, Document *ret);
 
 /* The section of that kind, or NULL. */
 const Section *document_find(const Document *d, const char *kind);

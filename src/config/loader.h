@@ -6,9 +6,11 @@
  *
  * A load always gives a configuration that can be used: a service whose files are at fault has a
  * defect and no checks, a vitald.conf at fault puts its defect on the host and on all services.
- * Whether it may be used is the caller's decision: a start takes it, a reload only if
+ * With last good copies at hand those are run instead, and what is wrong is a fault of the service
+ * or the host. Whether it may be used is the caller's decision: a start takes it, a reload only if
  * diagnostics_is_empty(). */
 
+#include "config/last-good.h"
 #include "config/places.h"
 #include "model/config.h"
 
@@ -20,8 +22,10 @@ typedef struct ConfigSources {
         const char *root;                  /* in front of the search path; NULL: none */
         const char *credentials_directory; /* NULL: there is none */
         const CheckTypes *types;
-        Places *places; /* where all keys stand is added to it; NULL: nobody asks */
-        bool is_reload; /* for messages: what only a restart can bring */
+        Places *places;            /* where all keys stand is added to it; NULL: nobody asks */
+        const LastGood *last_good; /* runs in place of what is at fault; NULL: nothing does */
+        LastGood *loaded;          /* what is without fault is added to it; NULL: nobody asks */
+        bool is_reload;            /* for messages: what only a restart can bring */
 } ConfigSources;
 
 /* 0 or -ENOMEM; everything else that is wrong stands in the configuration's diagnostics. */

@@ -62,7 +62,7 @@ int places_add(Places *p, const char *folder, const char *owner, const Document 
 
         if (p && d->n_files > 0)
                 r = places_append(p, folder, owner,
-                                  &(Section){ .kind = "", .file = d->files[0].path }, NULL);
+                                  &(Section){ .kind = "", .file = d->files[0].file.path }, NULL);
         for (size_t i = 0; r >= 0 && p && i < d->n_sections; i++) {
                 const Section *s = &d->sections[i];
 

@@ -90,15 +90,11 @@ static int shared_judge(SharedCheck *s, const CheckSources *sources, Diagnostics
         return 0;
 }
 
-static int shared_load(SharedCheck *s, const char *root, const CheckSources *sources,
+static int shared_load(SharedCheck *s, const CheckSources *sources, size_t n_before,
                        Diagnostics *d) {
-        size_t n_before = d->n + d->n_left_out;
         const Section *section;
         int r;
 
-        r = shared_load_document(s, root, d);
-        if (r < 0)
-                return r;
         section = shared_find_section(s, d);
         if (!section)
                 return 0;
@@ -130,6 +126,7 @@ static int shared_name(const TreeFile *file, Diagnostics *d, char **ret) {
 static int shared_add(SharedChecks *l, const TreeFile *file, const char *root,
                       const CheckSources *sources, Diagnostics *d) {
         SharedCheck *s = &l->items[l->n];
+        size_t n_before = d->n + d->n_left_out;
         int r;
 
         r = shared_name(file, d, &s->name);
@@ -137,7 +134,8 @@ static int shared_add(SharedChecks *l, const TreeFile *file, const char *root,
                 return r;
         l->n++;
         s->path = strdup(file->path);
-        return s->path ? shared_load(s, root, sources, d) : -ENOMEM;
+        r = s->path ? shared_load_document(s, root, d) : -ENOMEM;
+        return r < 0 ? r : shared_load(s, sources, n_before, d);
 }
 
 static int shared_compare(const void *a, const void *b) {
@@ -165,6 +163,36 @@ int shared_checks_load(const char *root, const CheckSources *sources, Diagnostic
                         return r;
         }
         qsort(ret->items, ret->n, sizeof(SharedCheck), shared_compare);
+        return 0;
+}
+
+static int shared_add_copy(SharedChecks *l, const GoodEntry *copy, const CheckSources *sources,
+                           Diagnostics *d) {
+        SharedCheck *s = &l->items[l->n++];
+        size_t n_before = d->n + d->n_left_out;
+        int r;
+
+        s->name = strdup(copy->key + strlen(FOLDER "/"));
+        s->path = strdup(copy->n_files > 0 ? copy->files[0].path : copy->key);
+        if (!s->name || !s->path)
+                return -ENOMEM;
+        r = document_load_texts(copy->files, copy->n_files, d, &s->document);
+        return r < 0 ? r : shared_load(s, sources, n_before, d);
+}
+
+int shared_checks_load_copies(const LastGood *last_good, const CheckSources *sources,
+                              Diagnostics *d, SharedChecks *ret) {
+        ret->items = calloc(last_good->n + 1, sizeof(SharedCheck));
+        if (!ret->items)
+                return -ENOMEM;
+        for (size_t i = 0; i < last_good->n; i++) {
+                int r = str_starts_with(last_good->items[i].key, FOLDER "/")
+                                ? shared_add_copy(ret, &last_good->items[i], sources, d)
+                                : 0;
+
+                if (r < 0)
+                        return r;
+        }
         return 0;
 }
 

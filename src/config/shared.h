@@ -6,6 +6,7 @@
 
 #include "config/check-loader.h"
 #include "config/document.h"
+#include "config/last-good.h"
 
 struct SharedCheck {
         char *name; /* owned */
@@ -27,6 +28,10 @@ void shared_checks_done(SharedChecks *s);
  * and defaults. 0 or -ENOMEM. */
 int shared_checks_load(const char *root, const CheckSources *sources, Diagnostics *d,
                        SharedChecks *ret);
+
+/* The same of their last good copies. */
+int shared_checks_load_copies(const LastGood *last_good, const CheckSources *sources,
+                              Diagnostics *d, SharedChecks *ret);
 
 /* What the section takes from elsewhere: 1 with the shared check, 0 if it takes nothing, -EBADMSG
  * if it cannot be had, which is a diagnostic. */

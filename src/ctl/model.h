@@ -106,10 +106,12 @@ typedef struct CheckInfo {
 } CheckInfo;
 
 typedef struct ServiceInfo {
-        char *name, *path;                                 /* owned */
-        char *description, *documentation, *unit, *defect; /* owned; defect: of its file */
-        char *unit_state, *on_liveness_failure;            /* owned */
-        char *version;                                     /* owned: the application's */
+        char *name, *path;                        /* owned */
+        char *description, *documentation, *unit; /* owned */
+        char *defect;                             /* owned: what is wrong with its files */
+        usec_t copy_time; /* of the last good copy that runs in their place; 0: none does */
+        char *unit_state, *on_liveness_failure; /* owned */
+        char *version;                          /* owned: the application's */
         bool counts_for_host, is_shadow;
         Verdicts verdicts;
         CheckInfo *checks; /* owned, by name */
@@ -122,6 +124,7 @@ typedef struct View {
         uint64_t sequence;
         Verdicts verdicts;
         char *defect;       /* owned: what is wrong with vitald.conf, "" for nothing */
+        usec_t copy_time;   /* of its last good copy that is in force; 0: none is */
         char *reload_error; /* owned: why the last reload was refused; "" if it was not */
         usec_t reload_time;
         char **listening;                 /* owned */

@@ -21,6 +21,21 @@ static size_t count_overrides(const View *v, const ServiceInfo *only) {
         return n;
 }
 
+/* "; last good copy runs: vitald.conf, orders" */
+static void append_copies(StrBuf *b, const View *v, const ServiceInfo *only) {
+        const char *before = "; last good copy runs: ";
+
+        if (!only && v->copy_time > 0) {
+                strbuf_printf(b, "%svitald.conf", before);
+                before = ", ";
+        }
+        for (size_t i = 0; i < v->n_services; i++)
+                if (v->services[i].copy_time > 0 && (!only || only == &v->services[i])) {
+                        strbuf_printf(b, "%s%s", before, v->services[i].name);
+                        before = ", ";
+                }
+}
+
 /* What else must be known at first sight. */
 static void append_decisions(StrBuf *b, const View *v, const ServiceInfo *only) {
         size_t n = count_overrides(v, only);
@@ -31,6 +46,7 @@ static void append_decisions(StrBuf *b, const View *v, const ServiceInfo *only) 
                                 strbuf_printf(b, "; %s drained", v->services[i].name);
         if (n > 0)
                 strbuf_printf(b, "; %zu %s", n, n == 1 ? "override" : "overrides");
+        append_copies(b, v, only);
         if (*v->reload_error)
                 strbuf_append(b, "; last reload refused");
 }
@@ -88,7 +104,7 @@ static void note_probers(Table *t, const ServiceInfo *s) {
 
 /* The text beside the service that no check is the cause of. */
 static void service_text(StrBuf *b, const ServiceInfo *s, const View *v) {
-        if (*s->defect)
+        if (service_is_refused(s))
                 strbuf_append(b, s->defect);
         else if (s->verdicts.is_draining)
                 drain_describe(b, &s->verdicts, v);
@@ -115,13 +131,27 @@ static void add_causes(Table *t, const View *v, const ServiceInfo *s, CauseKind 
         }
 }
 
+/* That its files are not what runs. */
+static void add_copy(Table *t, const View *v, const ServiceInfo *s, bool *has_text) {
+        _cleanup_strbuf_ StrBuf text = {};
+
+        if (s->copy_time == 0)
+                return;
+        copy_describe(&text, s->defect, s->copy_time, v);
+        if (*has_text)
+                row_more(t, text.text);
+        else
+                table_cell(t, TONE_PLAIN, "%s", text.text ? text.text : "");
+        *has_text = true;
+}
+
 static void add_service(Table *t, const View *v, const ServiceInfo *s) {
         bool is_bad = !s->is_shadow &&
                       (!s->verdicts.is_alive || (!s->verdicts.is_ready && !service_is_inactive(s)));
         _cleanup_strbuf_ StrBuf text = {};
         bool has_text;
 
-        row_begin(t, is_bad, s->name, s->verdicts.state);
+        row_begin(t, is_bad || s->copy_time > 0, s->name, s->verdicts.state);
         service_text(&text, s, v);
         has_text = text.text;
         if (has_text)
@@ -131,6 +161,7 @@ static void add_service(Table *t, const View *v, const ServiceInfo *s) {
         if (!service_is_down(s))
                 for (CauseKind kind = 0; kind < CAUSE_KINDS; kind++)
                         add_causes(t, v, s, kind, &has_text);
+        add_copy(t, v, s, &has_text);
         if (!has_text)
                 table_cell(t, TONE_PLAIN, "%s", "");
 }
@@ -208,6 +239,18 @@ static void print_reload_error(const Screen *screen, const View *v) {
         }
 }
 
+static void print_copy(const Screen *screen, const char *name, const char *fault, usec_t copy_time,
+                       const View *v) {
+        _cleanup_strbuf_ StrBuf b = {};
+
+        if (copy_time == 0)
+                return;
+        strbuf_printf(&b, "%s ", name);
+        copy_describe(&b, fault, copy_time, v);
+        if (!b.failed)
+                screen_wrap(screen, TONE_WARNING, b.text, 0, 2);
+}
+
 static void append_liveness(StrBuf *b, const View *v) {
         bool any = false;
 
@@ -272,6 +315,7 @@ void status_print_host(const Screen *screen, const View *v) {
         print_probers(screen, &v->verdicts);
         for (size_t i = 0; i < v->n_services; i++)
                 print_overrides(screen, v, &v->services[i]);
+        print_copy(screen, "vitald.conf", v->defect, v->copy_time, v);
         print_reload_error(screen, v);
         print_last_line(screen, v);
 }
@@ -308,6 +352,7 @@ void status_print_service(const Screen *screen, const View *v, const ServiceInfo
         table_print(&t, screen);
         print_probers(screen, &s->verdicts);
         print_overrides(screen, v, s);
+        print_copy(screen, s->name, s->defect, s->copy_time, v);
         fprintf(screen->file, "%sLiveness %s, %s.%s\n", tone_begin(screen, TONE_FAINT),
                 s->verdicts.is_alive ? "alive" : "dead",
                 s->verdicts.is_started ? "started" : "not started", tone_end(screen, TONE_FAINT));

@@ -127,7 +127,7 @@ static void why_obstacle(const Screen *screen, const Verdicts *d, const char *de
 
 static void why_service(const Screen *screen, const ServiceInfo *s, const View *v) {
         why_heading(screen, s->name, &s->verdicts, v);
-        why_obstacle(screen, &s->verdicts, s->defect, s, v);
+        why_obstacle(screen, &s->verdicts, service_is_refused(s) ? s->defect : "", s, v);
         for (CauseKind kind = 0; kind < CAUSE_KINDS && !service_is_down(s); kind++)
                 for (size_t i = 0; i < s->n_checks; i++)
                         if (check_is_cause(&s->checks[i], kind))
@@ -138,7 +138,7 @@ static void why_host(const Screen *screen, const View *v) {
         char name[HOST_NAME_MAX_];
 
         why_heading(screen, host_name(name), &v->verdicts, v);
-        why_obstacle(screen, &v->verdicts, v->defect, NULL, v);
+        why_obstacle(screen, &v->verdicts, v->copy_time == 0 ? v->defect : "", NULL, v);
         for (size_t i = 0; i < v->n_services; i++)
                 if (!str_equal(v->services[i].verdicts.state, "ready"))
                         why_service(screen, &v->services[i], v);

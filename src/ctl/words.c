@@ -191,6 +191,17 @@ bool service_is_down(const ServiceInfo *s) {
         return str_equal(s->verdicts.reason, "inactive");
 }
 
+bool service_is_refused(const ServiceInfo *s) {
+        return *s->defect && s->copy_time == 0;
+}
+
+void copy_describe(StrBuf *b, const char *fault, usec_t copy_time, const View *v) {
+        char at[TIMESTAMP_MAX];
+
+        strbuf_printf(b, "runs its last good copy, of %s; at fault is %s",
+                      timestamp_format_short(at, copy_time, v->realtime), fault);
+}
+
 void unit_describe(StrBuf *b, const ServiceInfo *s) {
         static const struct {
                 const char *state, *words;
@@ -209,7 +220,8 @@ void unit_describe(StrBuf *b, const ServiceInfo *s) {
 
 /* The check that is to blame, NULL if it is something else or nobody. */
 static const CheckInfo *cause_check(const ServiceInfo *s) {
-        if (*s->defect || (s->verdicts.is_draining && s->verdicts.is_alive) || service_is_down(s))
+        if (service_is_refused(s) || (s->verdicts.is_draining && s->verdicts.is_alive) ||
+            service_is_down(s))
                 return NULL;
         if (s->verdicts.is_ready && s->verdicts.is_alive)
                 return service_worst_degraded(s);
@@ -229,7 +241,7 @@ void service_cause(StrBuf *b, const ServiceInfo *s, bool at_host, const View *v)
                 return;
         if (at_host)
                 strbuf_printf(b, "%s: ", s->name);
-        if (*s->defect)
+        if (service_is_refused(s))
                 strbuf_printf(b, "configuration: %s", s->defect);
         else if (s->verdicts.is_draining)
                 drain_describe(b, &s->verdicts, v);
@@ -276,7 +288,7 @@ static size_t count_checks(const View *v) {
 void host_cause(StrBuf *b, const View *v) {
         const ServiceInfo *worst = worst_service(v);
 
-        if (*v->defect)
+        if (*v->defect && v->copy_time == 0)
                 strbuf_printf(b, "configuration: %s", v->defect);
         else if (v->verdicts.is_draining)
                 drain_describe(b, &v->verdicts, v);

@@ -58,6 +58,12 @@ const CheckInfo *service_worst_degraded(const ServiceInfo *s);
 
 bool service_is_inactive(const ServiceInfo *s);
 
+/* Not ready because of its files, no copy of which runs. */
+bool service_is_refused(const ServiceInfo *s);
+
+/* "runs its last good copy, of 14:03:12; at fault is orders.conf:3: unknown key Foo=" */
+void copy_describe(StrBuf *b, const char *fault, usec_t copy_time, const View *v);
+
 /* Not ready because of its unit: "orders.service is stopping". */
 bool service_is_down(const ServiceInfo *s);
 void unit_describe(StrBuf *b, const ServiceInfo *s);

@@ -35,10 +35,11 @@ static CheckConfig *check_config_free(CheckConfig *c) {
         return NULL;
 }
 
-static void service_config_done(ServiceConfig *s) {
+void service_config_done(ServiceConfig *s) {
         schema_clear(&service_schema, s);
         free(s->name);
         free(s->defect);
+        free(s->fault);
         free(s->derived);
 }
 
@@ -55,6 +56,7 @@ static Config *config_free(Config *c) {
         free(c->http.token_defect);
         schema_clear(&agent_schema, &c->agent);
         free(c->defect);
+        free(c->fault);
         diagnostics_done(&c->diagnostics);
         free(c);
         return NULL;
@@ -171,13 +173,35 @@ size_t config_find_check(const Config *c, const char *service, const char *check
         return INDEX_NONE;
 }
 
+size_t config_find_copy(const Config *c, size_t i, ConfigCopy *ret) {
+        for (; i <= c->n_services; i++) {
+                const ServiceConfig *s = i > 0 ? &c->services[i - 1] : NULL;
+
+                *ret = (ConfigCopy){
+                        .service = s ? s->name : NULL,
+                        .fault = s ? s->fault : c->fault,
+                        .realtime = s ? s->copy_realtime : c->copy_realtime,
+                };
+                if (ret->fault)
+                        return i;
+        }
+        return INDEX_NONE;
+}
+
 /* -- shared checks ----------------------------------------------------------------------------- */
 
-/* By the name of the shared check, then by index. */
+/* By the shared check that they take: its name, and whether it is the copy. */
+static int shared_compare_what(const CheckConfig *a, const CheckConfig *b) {
+        int r = strcmp(a->shared, b->shared);
+
+        return r != 0 ? r : a->is_shared_copy - b->is_shared_copy;
+}
+
+/* Then by index. */
 static int shared_compare(const void *a, const void *b, void *config) {
         const Config *c = config;
         const size_t *x = a, *y = b;
-        int r = strcmp(c->checks[*x]->shared, c->checks[*y]->shared);
+        int r = shared_compare_what(c->checks[*x], c->checks[*y]);
 
         return r != 0 ? r : (*x > *y) - (*x < *y);
 }
@@ -203,7 +227,7 @@ int config_share(Config *c) {
         for (size_t i = 1; i < n; i++) {
                 size_t before = shared[i - 1], this = shared[i];
 
-                if (!str_equal(c->checks[before]->shared, c->checks[this]->shared))
+                if (shared_compare_what(c->checks[before], c->checks[this]) != 0)
                         continue;
                 shares[before].next = this;
                 shares[this].runs_as = shares[before].runs_as;

@@ -38,6 +38,7 @@ typedef struct CheckConfig {
         char *canonical;       /* owned: type and settings; equal texts test the same thing */
         char *shared;          /* owned: From=, the shared check whose runs are this one's; or NULL
                                 */
+        bool is_shared_copy;   /* what From= names is the last good copy of it, not its file */
         struct {
                 char *text, *host; /* owned, never NULL */
                 bool is_remote;
@@ -133,6 +134,8 @@ typedef struct ServiceConfig {
         bool is_builtin;
         char *defect; /* owned; "FILE:LINE: text" of the first fault, or NULL. Then it has no
                          checks. */
+        char *fault;  /* owned; the same, but it runs the last good copy of its files, or NULL */
+        usec_t copy_realtime;         /* with a fault: when that copy was taken */
         size_t first_check, n_checks; /* its slice of Config.checks */
         size_t *derived; /* owned: those of its checks that hang on others, by their index among
                           * them, each behind those that it needs */
@@ -140,6 +143,8 @@ typedef struct ServiceConfig {
 } ServiceConfig;
 
 extern const Schema service_schema; /* fields of ServiceConfig */
+
+void service_config_done(ServiceConfig *s);
 
 typedef enum NotifyReady {
         NOTIFY_READY_CHECKED,
@@ -240,6 +245,8 @@ typedef struct Config {
         size_t n_checks;
         CheckShare *shares; /* owned, by check; NULL: each check has runs of its own */
         char *defect; /* owned; set when vitald.conf itself is bad: the whole host is not ready */
+        char *fault;  /* owned; vitald.conf is bad and its last good copy is in force; or NULL */
+        usec_t copy_realtime; /* with a fault: when that copy was taken */
         Diagnostics diagnostics;
 } Config;
 
@@ -250,6 +257,21 @@ Config *config_unref(Config *c);
 DEFINE_CLEANUP(Config *, config_unref);
 
 #define INDEX_NONE SIZE_MAX
+
+/* A last good copy that is in force, as the files are at fault. All borrowed. */
+typedef struct ConfigCopy {
+        const char *service; /* NULL: vitald.conf */
+        const char *fault;
+        usec_t realtime; /* when the copy was taken */
+} ConfigCopy;
+
+/* The first one from index i on, INDEX_NONE if there is none; vitald.conf is 0, then come the
+ * services. */
+size_t config_find_copy(const Config *c, size_t i, ConfigCopy *ret);
+
+#define CONFIG_FOREACH_COPY(i, copy, c)                                     \
+        for (size_t i = config_find_copy((c), 0, &(copy)); i != INDEX_NONE; \
+             i = config_find_copy((c), i + 1, &(copy)))
 
 /* Finds out which checks are served by one run, once all are there. 0 or -ENOMEM. */
 int config_share(Config *c);

@@ -21,7 +21,7 @@ typedef struct ManagerRow {
         uint16_t ready_http_status;
         uint64_t live_since, ready_since, started_since;
         BusDrainRow drain;
-        uint64_t sequence, reload_realtime;
+        uint64_t sequence, reload_realtime, copy_realtime;
         const char *reload_error, *configuration_error;
         uint32_t n_services, n_ready_services, n_checks, n_unhealthy_checks;
         char **listening;
@@ -72,7 +72,9 @@ static void row_fill(ManagerRow *row) {
         row->sequence = s->sequence;
         row->reload_error = bus_text(s->reload_error);
         row->reload_realtime = s->reload_realtime;
-        row->configuration_error = bus_text(s->config->defect);
+        row->configuration_error =
+                bus_text(s->config->defect ? s->config->defect : s->config->fault);
+        row->copy_realtime = s->config->copy_realtime;
         row->n_services = (uint32_t) s->config->n_services;
         row->n_ready_services = count_ready(s);
         row->n_checks = (uint32_t) s->config->n_checks;
@@ -264,6 +266,7 @@ static const sd_bus_vtable manager_vtable[] = {
         BUS_DRAIN_PROPERTIES(ManagerRow, drain),
         SD_BUS_PROPERTY("Sequence", "t", NULL, ROW(sequence), 0),
         SD_BUS_PROPERTY("ConfigurationError", "s", NULL, ROW(configuration_error), EMITS_CHANGE),
+        SD_BUS_PROPERTY("LastGoodTimestamp", "t", NULL, ROW(copy_realtime), EMITS_CHANGE),
         SD_BUS_PROPERTY("LastReloadError", "s", NULL, ROW(reload_error), EMITS_CHANGE),
         SD_BUS_PROPERTY("LastReloadTimestamp", "t", NULL, ROW(reload_realtime), EMITS_CHANGE),
         SD_BUS_PROPERTY("NServices", "u", NULL, ROW(n_services), 0),

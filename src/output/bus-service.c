@@ -17,7 +17,7 @@ typedef struct ServiceRow {
         uint16_t ready_http_status;
         uint64_t live_since, ready_since, started_since;
         BusDrainRow drain;
-        uint64_t startup_timeout_usec, sequence;
+        uint64_t startup_timeout_usec, sequence, copy_realtime;
         const char *worst_check;
 } ServiceRow;
 
@@ -41,7 +41,8 @@ static void row_fill(ServiceRow *row) {
         row->version = service_state_version(view->state, config);
         row->state = verdict_summary(&view->verdict);
         row->reason = reason_to_string(view->verdict.reason);
-        row->configuration_error = bus_text(config->defect);
+        row->configuration_error = bus_text(config->defect ? config->defect : config->fault);
+        row->copy_realtime = config->copy_realtime;
         row->is_alive = view->verdict.live == LIVENESS_ALIVE;
         row->is_ready = view->verdict.ready == READINESS_READY;
         row->is_started = view->verdict.started == STARTUP_STARTED;
@@ -123,6 +124,7 @@ static const sd_bus_vtable service_vtable[] = {
         SD_BUS_PROPERTY("CountsForHost", "b", NULL, ROW(counts_for_host), 0),
         SD_BUS_PROPERTY("Shadow", "b", NULL, ROW(is_shadow), 0),
         SD_BUS_PROPERTY("ConfigurationError", "s", NULL, ROW(configuration_error), 0),
+        SD_BUS_PROPERTY("LastGoodTimestamp", "t", NULL, ROW(copy_realtime), 0),
         SD_BUS_PROPERTY("StartupTimeoutUSec", "t", NULL, ROW(startup_timeout_usec), 0),
         SD_BUS_PROPERTY("OnLivenessFailure", "s", NULL, ROW(on_liveness_failure), 0),
         SD_BUS_PROPERTY("Checks", "ao", get_checks, 0, 0),

@@ -348,6 +348,7 @@ void journal_log_flip(_unused_ void *userdata, const Flip *flip, const Snapshot 
 }
 
 static void on_snapshot(void *userdata, const Snapshot *old, const Snapshot *new) {
+        journal_log_copies(old, new);
         log_overrides(old, new);
         snapshot_diff(old, new, journal_log_flip, userdata);
 }

@@ -10,6 +10,9 @@
 /* For the life of the publisher. -ENOSPC. */
 int journal_subscribe(Publisher *p);
 
+/* What of the configuration is a last good copy since this snapshot, or no longer. */
+void journal_log_copies(const Snapshot *old, const Snapshot *new);
+
 /* One transition: a FlipHandler. What begins as it is expected to (pending, starting, alive) is no
  * transition. */
 void journal_log_flip(void *userdata, const Flip *flip, const Snapshot *old, const Snapshot *new);

@@ -217,6 +217,20 @@ static void write_reload(Metrics *m) {
         sample_end_count(m, !m->snapshot->reload_error);
 }
 
+/* vitald.conf is the one without a service. */
+static void write_last_good(Metrics *m) {
+        const Config *c = m->snapshot->config;
+
+        sample_begin(m, "");
+        sample_label(m, "service", "");
+        sample_end_count(m, c->fault != NULL);
+        for (size_t i = 0; i < c->n_services; i++) {
+                sample_begin(m, "");
+                sample_label(m, "service", c->services[i].name);
+                sample_end_count(m, c->services[i].fault != NULL);
+        }
+}
+
 static void write_requests(Metrics *m) {
         for (unsigned status = 0; status < HTTP_STATUS_END; status++) {
                 char code[16];
@@ -334,6 +348,10 @@ static const struct Family {
         { "vitald_config_last_reload_successful", FAMILY_GAUGE,
           "Whether the files are those that run; 0: the last reload was refused.",
           .write = write_reload },
+        { "vitald_config_last_good", FAMILY_GAUGE,
+          "Whether a last good copy runs, as the files are at fault; the empty service is "
+          "vitald.conf.",
+          .write = write_last_good },
         { "vitald_http_requests", FAMILY_COUNTER, "Requests answered, by status code.",
           .write = write_requests },
         { "vitald_http_connections", FAMILY_GAUGE, "Open HTTP connections.",

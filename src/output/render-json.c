@@ -208,6 +208,30 @@ static void write_versions(JsonWriter *w, const RenderView *v) {
                 json_close(w, '}');
 }
 
+/* What of the configuration is the last good copy, as the files are at fault. */
+static void write_copies(JsonWriter *w, const RenderView *v) {
+        char since[TIMESTAMP_MAX];
+        bool is_first = true;
+        ConfigCopy copy;
+
+        CONFIG_FOREACH_COPY(i, copy, v->snapshot->config) {
+                if (copy.service ? !render_has_service(v, i - 1) : v->service != INDEX_NONE)
+                        continue;
+                if (is_first)
+                        json_open(w, "last_good", '[');
+                is_first = false;
+                json_open(w, NULL, '{');
+                if (copy.service)
+                        json_string(w, "service", copy.service);
+                json_string(w, "since", timestamp_format_utc(since, copy.realtime));
+                if (v->with_detail)
+                        json_string(w, "error", copy.fault);
+                json_close(w, '}');
+        }
+        if (!is_first)
+                json_close(w, ']');
+}
+
 void render_status(const RenderView *v, StrBuf *out) {
         const Verdict *verdict = &v->verdict;
         RenderWalk walk = RENDER_WALK_INIT;
@@ -222,6 +246,7 @@ void render_status(const RenderView *v, StrBuf *out) {
         if (*build_id(build))
                 json_string(&w, "build", build);
         write_versions(&w, v);
+        write_copies(&w, v);
         if (verdict->ready != READINESS_READY)
                 write_obstacle(&w, v);
 

@@ -237,6 +237,20 @@ static void drain_append(StrBuf *out, const RenderView *v, const char *name, con
         strbuf_append(out, "</p>\n");
 }
 
+static void copies_append(StrBuf *out, const RenderView *v) {
+        ConfigCopy copy;
+
+        CONFIG_FOREACH_COPY(i, copy, v->snapshot->config) {
+                strbuf_append(out, "<p class=\"notice\">");
+                html_text(out, copy.service ? copy.service : "vitald.conf");
+                strbuf_append(out, " runs its last good copy, of ");
+                time_append(out, copy.realtime, v->snapshot->time.realtime);
+                strbuf_append(out, ": what its files say is at fault. ");
+                html_text(out, v->with_detail ? copy.fault : "");
+                strbuf_append(out, "</p>\n");
+        }
+}
+
 static void main_append(StrBuf *out, const RenderView *v) {
         const Snapshot *s = v->snapshot;
 
@@ -244,6 +258,7 @@ static void main_append(StrBuf *out, const RenderView *v) {
         if (s->reload_error)
                 notice_append(out, "The last reload was refused; an older configuration runs. ",
                               v->with_detail ? s->reload_error : "");
+        copies_append(out, v);
         drain_append(out, v, "This host", &s->drain);
         for (size_t i = 0; i < s->config->n_services; i++)
                 drain_append(out, v, s->config->services[i].name, &s->services[i].state->drain);

@@ -117,6 +117,19 @@ static void count_services(const Snapshot *s, size_t *ret_ready, size_t *ret_all
         *ret_all = all;
 }
 
+/* "; orders runs its last good copy: orders.conf:3: unknown key Foo=; so do 2 more" */
+static void append_copies(StrBuf *b, const Config *c) {
+        ConfigCopy copy;
+        size_t n = 0;
+
+        CONFIG_FOREACH_COPY(i, copy, c)
+        if (n++ == 0)
+                strbuf_printf(b, "; %s runs its last good copy: %s",
+                              copy.service ? copy.service : "vitald.conf", copy.fault);
+        if (n > 1)
+                strbuf_printf(b, "; so do%s %zu more", n == 2 ? "es" : "", n - 1);
+}
+
 static void summary_append(StrBuf *b, const Snapshot *s, usec_t now) {
         size_t worst = summary_worst_service(s), ready, all;
 
@@ -144,6 +157,7 @@ static void summary_append(StrBuf *b, const Snapshot *s, usec_t now) {
         if (s->reload_error)
                 strbuf_printf(b, "; reload refused: %.*s", (int) strcspn(s->reload_error, "\n"),
                               s->reload_error);
+        append_copies(b, s->config);
 }
 
 const char *summary_format(char buf[static SUMMARY_MAX], const Snapshot *s, usec_t now_boottime) {

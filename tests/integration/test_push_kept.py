@@ -286,7 +286,8 @@ def test_fault_45_a_full_disk(daemon):
         report(daemon, "batch/lasting", "warn")
         daemon.stop()
         assert b"STATE=warn" in path.read_bytes()
-        assert sorted(p.name for p in daemon.state_directory.iterdir()) == ["push"]
+        names = sorted(p.name for p in daemon.state_directory.iterdir())
+        assert names == ["configuration", "push"]
     finally:
         daemon.close()
         subprocess.run(["/bin/umount", daemon.state_directory], check=True)

@@ -12,6 +12,7 @@ SERVICES = "/etc/vitald/services"
 GOOD = "[Check disk]\nType=disk\nMinFree=1K\n"
 BAD = "[Service]\nDescription=x\n[Check disk]\nTyp=disk\n"
 FAULT = f"{SERVICES}/bad.conf:4: "
+KEPT = "/var/lib/vitald/configuration"
 PROBED_SECONDS = 10
 
 
@@ -79,6 +80,8 @@ def test_fault_1_file_and_line_are_told(booted):
 
 
 def test_fault_1_a_bad_vitald_conf(booted):
+    """Of which there is no good copy."""
+    booted.run(["rm", KEPT])
     booted.write("/etc/vitald/vitald.conf", "[HTTP]\nLayuot=standard\n")
     before = starts(booted)
     booted.systemctl("restart", "vitald.service")
@@ -166,6 +169,44 @@ def test_journal_of_a_failed_reload_shows_what_the_administrator_needs(running):
         assert "NOT READY" not in running.show("vitald.service", "StatusText")
     finally:
         running.write(f"{SERVICES}/bad.conf", GOOD)
+
+
+def service(host, name, *properties):
+    return host.busctl("get-property", "org.vitald1", f"/org/vitald1/service/{name}",
+                       "org.vitald1.Service", *properties).stdout.splitlines()
+
+
+def test_a_bad_file_at_a_restart_runs_its_last_good_copy(running):
+    """Behind a probe: one start, each request answered, and soon ready as before."""
+    running.write(f"{SERVICES}/bad.conf", BAD)
+    before = starts(running)
+    try:
+        with ProbeLoad(("127.0.0.1", 9911), "/health/ready", within=running.network) as load:
+            load.wait_for(100)
+            running.systemctl("restart", "vitald.service")
+            eventually(lambda: running.get("/health/ready").status == 200)
+            load.wait_for(load.count + 100)
+        assert not load.failures and set(load.answers) <= {200, 503}
+        assert starts(running) == before + 1
+        assert running.get("/health/ready/bad").status == 200
+
+        error, since = service(running, "bad", "ConfigurationError", "LastGoodTimestamp")
+        assert error.startswith(f's "{FAULT}') and since.split()[0] == "t" and since != "t 0"
+        assert f"; bad runs its last good copy: {FAULT}" in \
+            running.show("vitald.service", "StatusText")
+        status = running.run(["vitalctl", "status"]).stdout
+        assert any(line.startswith("! bad ") and FAULT in line for line in status.splitlines())
+        words = running.run(["journalctl", "-u", "vitald.service", "-p", "err", "-o", "cat",
+                             "VITALD_SERVICE=bad", "-n", "20"]).stdout
+        assert "bad runs the last good copy of its configuration from " in words
+        assert running.run(["vitald", "--verify"], check=False).returncode == 78
+        mode = running.run(["stat", "-c", "%a %U", KEPT]).stdout.split()
+        assert mode[0] == "600" and mode[1] != "root"
+    finally:
+        running.write(f"{SERVICES}/bad.conf", GOOD)
+    running.systemctl("reload", "vitald.service")
+    assert service(running, "bad", "ConfigurationError", "LastGoodTimestamp") == ['s ""', "t 0"]
+    assert "last good" not in running.show("vitald.service", "StatusText")
 
 
 def test_reloads_of_good_files_keep_what_has_not_changed(running):
