@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Preloaded into a program, moves its CLOCK_REALTIME by the seconds in the file $WALL_CLOCK (eight
  * bytes, may change at any time). Unlike libfaketime it leaves timers alone, as a clock that is
- * set does. Compiled by tests/integration/test_clock.py. */
+ * set does. Compiled by tests/lib/preload.py. */
 
 #include <dlfcn.h>
 #include <fcntl.h>

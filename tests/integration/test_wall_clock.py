@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""The wall clock jumps, or is wrong from the start: only what is shown may follow it."""
+
+import datetime
+import email.utils
+import time
+
+import pytest
+
+from lib.peers import HANG
+from lib.preload import Clock, compile_library
+from lib.process import eventually
+
+# A library in front of the sanitizers', and times that valgrind spoils.
+pytestmark = pytest.mark.timing
+
+INTERVAL = 0.2
+HOUR, YEAR = 3600, 365 * 86400
+
+SERVICE = """\
+[Check web]
+Type=http
+URL={url}
+Interval=200ms
+FailureThreshold=1
+MaxAge=1s
+Timeout=500ms
+"""
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    return compile_library("wall-clock", tmp_path_factory.mktemp("wall-clock"))
+
+
+@pytest.fixture
+def clock(directory, library):
+    return Clock(directory, library, "WALL_CLOCK")
+
+
+@pytest.fixture
+def running(vitald, http_server, clock):
+    vitald.service("app", SERVICE.format(url=http_server.url()))
+    vitald.environment.update(clock.environment)
+    vitald.start()
+    vitald.wait_status("/health/ready", 200)
+    return vitald
+
+
+def shown(vitald):
+    """The wall clock as the daemon shows it: in the body and in the head."""
+    answer = vitald.get("/health/status")
+    at = datetime.datetime.fromisoformat(answer.json["timestamp"].replace("Z", "+00:00"))
+    head = email.utils.parsedate_to_datetime(answer.headers["date"])
+    return at.timestamp(), head.timestamp()
+
+
+@pytest.mark.parametrize("seconds", [HOUR, -HOUR, -1, 50 * YEAR])
+def test_fault_50_jump(running, http_server, clock, seconds):
+    before = len(http_server.requests)
+    clock.jump(seconds)
+    began = time.monotonic()
+    answers = []
+    while time.monotonic() < began + 10 * INTERVAL:
+        answers.append(running.get("/health/ready").status)
+        time.sleep(0.01)
+    runs = len(http_server.requests) - before
+    # No verdict flips, no check is left out, none is run again.
+    assert set(answers) == {200}
+    assert 8 <= runs <= 12
+    assert running.get("/health/live").status == 200
+    for at in shown(running):
+        assert abs(at - time.time() - seconds) < 5
+    assert "stood still" not in running.log and "unhealthy" not in running.log
+
+
+def test_fault_50_many_jumps(running, http_server, clock):
+    """An hour to and fro, faster than the checks run."""
+    began, before = time.monotonic(), len(http_server.requests)
+    ahead = 0
+    while time.monotonic() < began + 2:
+        ahead = HOUR - ahead
+        clock.jump(ahead)
+        assert running.get("/health/ready").status == 200
+        time.sleep(0.03)
+    assert 8 <= len(http_server.requests) - before <= 12
+
+
+@pytest.mark.parametrize("seconds", [-HOUR, YEAR])
+def test_fault_50_times_that_are_waited_for(running, clock, seconds):
+    """Timeouts, an override's end, and the age at which a result is too old."""
+    done = running.vitalctl("override", "app/web", "unhealthy", "--timeout=2s", "--reason=test")
+    began = time.monotonic()
+    assert done.returncode == 0, done.stderr
+    clock.jump(seconds)
+    assert running.get("/health/ready").status == 503
+    running.wait_status("/health/ready", 200)
+    assert 1.8 < time.monotonic() - began < 2.5
+    # Since when is told by the clocks that do not jump.
+    assert "for 1y" not in running.vitalctl("status").stdout
+
+
+def reload_with(vitald, text, http_server):
+    """Other settings; from then on the server hangs. Returns when a run does."""
+    vitald.service("app", text)
+    assert vitald.vitalctl("reload").returncode == 0
+    assert vitald.get("/health/ready").status == 200
+    http_server.reply = HANG
+    count = len(http_server.requests)
+    eventually(lambda: len(http_server.requests) > count)
+
+
+@pytest.mark.parametrize("seconds", [HOUR, -HOUR])
+def test_fault_50_timeout_of_a_run(running, http_server, clock, seconds):
+    text = SERVICE.format(url=http_server.url()).replace("MaxAge=1s", "MaxAge=10s")
+    reload_with(running, text.replace("500ms", "600ms"), http_server)
+    began = time.monotonic()
+    clock.jump(seconds)
+    running.wait_check("app/web", healthy=False, reason="timeout")
+    assert 0.4 < time.monotonic() - began < 1.2
+
+
+@pytest.mark.parametrize("seconds", [HOUR, -HOUR])
+def test_fault_50_age_of_a_result(running, http_server, clock, seconds):
+    """A clock that is set back makes nothing younger, one that is set forward nothing older."""
+    text = SERVICE.format(url=http_server.url()).replace("500ms", "700ms")
+    reload_with(running, text.replace("FailureThreshold=1", "FailureThreshold=9"), http_server)
+    running.freeze()
+    clock.jump(seconds)
+    time.sleep(0.3)     # Less than the second that a result may be old,
+    running.thaw()
+    assert running.get("/health/ready").status == 200
+    running.freeze()
+    time.sleep(1.2)     # and more.
+    running.thaw()
+    assert running.get("/health/ready").status == 503
+    assert "app/web is unknown: No result for" in running.log
+
+
+def test_fault_50_1970_at_the_start(vitald, http_server, clock):
+    clock.jump(5 - int(time.time()))
+    vitald.service("app", SERVICE.format(url=http_server.url()))
+    vitald.environment.update(clock.environment)
+    vitald.start()
+    vitald.wait_status("/health/ready", 200)
+    for at in shown(vitald):
+        assert 0 <= at < 60
+    assert vitald.vitalctl("status").returncode == 0
+    assert vitald.vitalctl("show", "app/web").returncode == 0
+    assert "E+" not in vitald.get("/metrics").text.upper()
+    clock.jump(0)       # The time server has been reached.
+    began = time.monotonic()
+    while time.monotonic() < began + 1:
+        assert vitald.get("/health/ready").status == 200
+    for at in shown(vitald):
+        assert abs(at - time.time()) < 5
