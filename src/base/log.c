@@ -14,16 +14,23 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/parse.h"
 #include "base/text.h"
 
 #define LOG_MESSAGE_MAX 2048
 #define LOG_RECORD_MAX  8192
+#define TELL_PAUSE_USEC USEC_PER_SEC
 
 static atomic_int max_level = LOG_INFO;
 static int journal_fd = -1;
-static atomic_uint_fast64_t dropped, dropped_reported;
+static atomic_uint_fast64_t dropped, dropped_told, told_usec;
+
+static const struct sockaddr_un journal_address = {
+        .sun_family = AF_UNIX,
+        .sun_path = "/run/systemd/journal/socket",
+};
 
 static const char *const level_names[] = {
         [LOG_EMERG] = "emerg", [LOG_ALERT] = "alert",     [LOG_CRIT] = "crit",
@@ -77,10 +84,6 @@ static bool stderr_is_journal(void) {
 }
 
 void log_open(void) {
-        static const struct sockaddr_un journal = {
-                .sun_family = AF_UNIX,
-                .sun_path = "/run/systemd/journal/socket",
-        };
         int fd;
 
         if (journal_fd >= 0 || !stderr_is_journal())
@@ -88,7 +91,7 @@ void log_open(void) {
         fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
                 return;
-        if (connect(fd, (const struct sockaddr *) &journal, sizeof(journal)) < 0) {
+        if (connect(fd, (const struct sockaddr *) &journal_address, sizeof(journal_address)) < 0) {
                 fd_close(fd);
                 return;
         }
@@ -116,7 +119,14 @@ static bool journal_send(int level, const LogField *fields, size_t n, const char
                                       strlen(fields[i].value));
                         used = record_append(record, used, fields[i].key, value);
                 }
-        return send(journal_fd, record, used, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+        if (send(journal_fd, record, used, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+                return true;
+        /* The journal's socket may have been made anew; that the queue is full is another thing. */
+        if (errno != ECONNREFUSED && errno != ECONNRESET && errno != ENOTCONN)
+                return false;
+        return connect(journal_fd, (const struct sockaddr *) &journal_address,
+                       sizeof(journal_address)) >= 0 &&
+               send(journal_fd, record, used, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
 /* POLLOUT on a pipe promises PIPE_BUF bytes and a line is shorter, so the write does not block. */
@@ -135,30 +145,42 @@ static bool stderr_write(const char *message) {
         return r >= 0;
 }
 
-static void emit(int level, const LogField *fields, size_t n, const char *message) {
-        bool ok = journal_fd >= 0 ? journal_send(level, fields, n, message) : stderr_write(message);
+static bool emit(int level, const LogField *fields, size_t n, const char *message) {
+        return journal_fd >= 0 ? journal_send(level, fields, n, message) : stderr_write(message);
+}
 
-        if (!ok)
-                dropped++;
+/* Each lost message is counted once, by whichever thread comes first. Not in front of each message
+ * that gets through: a receiver that is slow would be given twice as much. */
+void log_tell_lost(void) {
+        uint64_t lost = dropped, before = dropped_told;
+        char message[LOG_MESSAGE_MAX];
+        int saved = errno;
+
+        if (lost == before || clock_usec(CLOCK_MONOTONIC) < usec_add(told_usec, TELL_PAUSE_USEC) ||
+            !atomic_compare_exchange_strong(&dropped_told, &before, lost))
+                return;
+        snprintf(message, sizeof(message),
+                 "%llu log messages were lost because the log receiver was stuck",
+                 (unsigned long long) (lost - before));
+        if (emit(LOG_WARNING, NULL, 0, message))
+                told_usec = clock_usec(CLOCK_MONOTONIC);
+        else
+                atomic_fetch_sub(&dropped_told, lost - before);
+        errno = saved;
 }
 
 _printf_(4, 0) static void log_v(int level, const LogField *fields, size_t n, const char *format,
                                  va_list ap) {
         char raw[LOG_MESSAGE_MAX], message[LOG_MESSAGE_MAX];
-        uint64_t lost = dropped, before = dropped_reported;
         int saved = errno;
 
         if (level > max_level)
                 return;
-        if (lost > before && atomic_compare_exchange_strong(&dropped_reported, &before, lost)) {
-                snprintf(message, sizeof(message),
-                         "%llu log messages were lost because the log receiver was stuck",
-                         (unsigned long long) (lost - before));
-                emit(LOG_WARNING, NULL, 0, message);
-        }
+        log_tell_lost();
         vsnprintf(raw, sizeof(raw), format, ap);
         text_sanitize(message, sizeof(message), raw, strlen(raw));
-        emit(level, fields, n, message);
+        if (!emit(level, fields, n, message))
+                dropped++;
         errno = saved;
 }
 

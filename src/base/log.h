@@ -27,6 +27,10 @@ const char *log_target_name(void);
 /* How many messages were dropped so far because the receiver was stuck. */
 uint64_t log_dropped(void);
 
+/* Says how many were lost since that was said last, if any and if it can be said; so does each
+ * message that is logged. For those who have nothing else to say. */
+void log_tell_lost(void);
+
 typedef struct LogField {
         const char *key, *value; /* borrowed; a NULL value leaves the field out */
 } LogField;
