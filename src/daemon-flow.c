@@ -101,12 +101,20 @@ static void on_turn(void *userdata) {
         sd_event_source_set_enabled(d->quiet, SD_EVENT_ONESHOT);
 }
 
-static void on_stalled(void *userdata _unused_, usec_t stall_usec) {
+static void on_stalled(void *userdata, usec_t stall_usec) {
+        Daemon *d = userdata;
         char text[TIMESPAN_MAX];
 
+        d->n_stalls++;
         log_notice("This host or vitald stood still for %s; checks that were running are run again "
                    "and do not count as failed",
                    timespan_format(text, stall_usec));
+}
+
+static void on_woken(void *userdata, usec_t late_usec) {
+        Daemon *d = userdata;
+
+        loop_lag_note(&d->lateness, late_usec);
 }
 
 int daemon_on_expiry(sd_event_source *s _unused_, usec_t usec _unused_, void *userdata) {
@@ -123,4 +131,5 @@ const EngineHandler daemon_engine_handler = {
         .voided = on_voided,
         .turn = on_turn,
         .stalled = on_stalled,
+        .woken = on_woken,
 };

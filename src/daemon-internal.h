@@ -50,7 +50,8 @@ typedef struct Daemon {
         LastGood last_good;           /* owned: what is kept for a start with files at fault */
         KeptWriter *last_good_writer; /* owned; NULL: there is no state directory */
         char **listening;             /* owned: texts of the HTTP listeners */
-        LoopLag lag;
+        LoopLag lag, lateness;        /* of turns of the loop; of its timers */
+        uint64_t n_stalls;
         BusContext bus_context;
         Control control;
 

@@ -111,7 +111,9 @@ static void on_stats(void *userdata, MetricsStats *ret) {
                 .http = http_server_counters(d->http),
                 .n_connections = http_server_n_connections(d->http),
                 .loop_lag_usec = loop_lag_recent_usec(&d->lag),
+                .lateness_usec = loop_lag_recent_usec(&d->lateness),
                 .log_dropped = log_dropped(),
+                .n_stalls = d->n_stalls,
         };
 }
 

@@ -6,16 +6,24 @@
 /* A turn this long delays probes and is worth a line. */
 #define LAG_LOGGED_USEC (250 * USEC_PER_MSEC)
 
-static void lag_note(LoopLag *lag, usec_t began, usec_t ended) {
-        usec_t turn = usec_sub(ended, began);
-
+static void lag_note(LoopLag *lag, usec_t ended, usec_t waited) {
         if (ended >= usec_add(lag->window_began_usec, LOOP_LAG_WINDOW_USEC)) {
                 lag->before_max_usec = lag->window_max_usec;
                 lag->window_max_usec = 0;
                 lag->window_began_usec = ended;
         }
-        lag->window_max_usec = MAX(lag->window_max_usec, turn);
-        lag->max_usec = MAX(lag->max_usec, turn);
+        lag->window_max_usec = MAX(lag->window_max_usec, waited);
+        lag->max_usec = MAX(lag->max_usec, waited);
+}
+
+void loop_lag_note(LoopLag *lag, usec_t waited_usec) {
+        lag_note(lag, clock_usec(CLOCK_MONOTONIC), waited_usec);
+}
+
+static void lag_note_turn(LoopLag *lag, usec_t began, usec_t ended) {
+        usec_t turn = usec_sub(ended, began);
+
+        lag_note(lag, ended, turn);
         if (turn >= LAG_LOGGED_USEC)
                 log_notice("One turn of the event loop took %llums",
                            (unsigned long long) (turn / USEC_PER_MSEC));
@@ -38,7 +46,8 @@ int loop_run(sd_event *event, LoopLag *lag) {
                 }
                 if (r < 0)
                         return log_errno(LOG_ERR, r, "Cannot go on: the event loop fails");
-                lag_note(lag, began, clock_usec(CLOCK_MONOTONIC));
+                lag_note_turn(lag, began, clock_usec(CLOCK_MONOTONIC));
+                log_tell_lost();
         }
         sd_event_get_exit_code(event, &code);
         return code;

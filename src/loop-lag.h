@@ -9,7 +9,7 @@
 
 #define LOOP_LAG_WINDOW_USEC USEC_PER_MINUTE
 
-/* The longest turn in this window and the one before, and since the start. All zero at first. */
+/* The longest wait in this window and the one before, and since the start. All zero at first. */
 typedef struct LoopLag {
         usec_t window_began_usec, window_max_usec, before_max_usec, max_usec;
 } LoopLag;
@@ -18,5 +18,8 @@ typedef struct LoopLag {
  * errno. */
 int loop_run(sd_event *event, LoopLag *lag);
 
-/* The longest turn of the last one to two minutes. */
+/* For what else kept the loop waiting. */
+void loop_lag_note(LoopLag *lag, usec_t waited_usec);
+
+/* The longest wait of the last one to two minutes. */
 usec_t loop_lag_recent_usec(const LoopLag *lag);

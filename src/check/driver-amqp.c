@@ -38,7 +38,7 @@ typedef struct AmqpInstance {
         Check *check; /* borrowed */
         TlsKeeper keeper;
         AmqpConnection connection;
-        usec_t renew_usec;     /* CLOCK_MONOTONIC: when the connection is due for renewal */
+        usec_t dialed_usec;    /* CLOCK_MONOTONIC: when the connection was made */
         bool is_open;          /* the server has said so */
         bool is_closing;       /* by us: it has to confirm */
         pn_session_t *session; /* owned by the engine; NULL: none */
@@ -103,7 +103,7 @@ static int amqp_dial(AmqpInstance *i) {
         char ip[IP_TEXT_MAX];
         Result result;
 
-        i->renew_usec = usec_add(clock_usec(CLOCK_MONOTONIC), max_age_usec);
+        i->dialed_usec = clock_usec(CLOCK_MONOTONIC);
         if (s->broker.is_tls &&
             tls_keeper_renew(&i->keeper, &s->broker.tls, max_age_usec, &result) < 0) {
                 amqp_finish(i, &result);
@@ -399,11 +399,13 @@ static int amqp_start(CheckRun *run) {
         AmqpRun *r = check_run_data(run);
 
         i->run = run;
+        if (check_connection_is_silent(i->check, i->dialed_usec))
+                amqp_hang_up(i);
         if (!i->connection.stream)
                 return amqp_dial(i);
         r->is_reused = true;
         stream_expect(i->connection.stream, STREAM_REPLY_MAX);
-        if (clock_usec(CLOCK_MONOTONIC) >= i->renew_usec || i->n_leaving > LEAVING_MAX) {
+        if (check_connection_is_old(i->check, i->dialed_usec) || i->n_leaving > LEAVING_MAX) {
                 check_run_set_phase(run, "ending the old connection");
                 i->is_closing = true;
                 return amqp_connection_close(&i->connection);

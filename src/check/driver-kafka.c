@@ -23,7 +23,7 @@
 typedef struct KafkaInstance {
         Check *check;                  /* borrowed */
         KafkaClient *client;           /* owned; NULL: none */
-        usec_t renew_usec;             /* CLOCK_MONOTONIC: when the client is due for renewal */
+        usec_t dialed_usec;            /* CLOCK_MONOTONIC: when the client was made */
         CheckRun *run;                 /* borrowed; NULL while nothing is asked */
         const KafkaHandlers *handlers; /* borrowed, constant */
 } KafkaInstance;
@@ -45,7 +45,6 @@ static void kafka_finish(KafkaInstance *i, const Result *result) {
 
 static int kafka_make(KafkaInstance *i, char why[static KAFKA_WHY_MAX]) {
         const KafkaSettings *s = check_settings(i->check);
-        const CheckConfig *c = check_config(i->check);
         Engine *engine = check_engine(i->check);
         const KafkaClientOptions options = {
                 .poll_set = engine_poll_set(engine),
@@ -61,7 +60,7 @@ static int kafka_make(KafkaInstance *i, char why[static KAFKA_WHY_MAX]) {
         r = kafka_settings_make(s, &conf, why);
         if (r < 0)
                 return r;
-        i->renew_usec = usec_add(clock_usec(CLOCK_MONOTONIC), c->connection_max_age_usec);
+        i->dialed_usec = clock_usec(CLOCK_MONOTONIC);
         return kafka_client_new(&options, conf, &i->client);
 }
 
@@ -169,7 +168,7 @@ static int kafka_start(CheckRun *run) {
         KafkaInstance *i = check_run_instance(run);
 
         i->run = run;
-        if (i->client && clock_usec(CLOCK_MONOTONIC) >= i->renew_usec)
+        if (i->client && check_connection_is_old(i->check, i->dialed_usec))
                 kafka_drop(i);
         kafka_ask(i);
         return 0;

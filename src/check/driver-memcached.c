@@ -31,11 +31,11 @@ typedef struct MemcachedSettings {
 typedef enum MemcachedStep { STEP_AUTH, STEP_VERSION, STEP_STATS } MemcachedStep;
 
 typedef struct MemcachedInstance {
-        Check *check;      /* borrowed */
-        Stream *stream;    /* owned; NULL: no connection */
-        usec_t renew_usec; /* CLOCK_MONOTONIC: when the connection is due for renewal */
-        CheckRun *run;     /* borrowed; NULL while nothing is expected from the server */
-        StrBuf line;       /* the beginning of one */
+        Check *check;       /* borrowed */
+        Stream *stream;     /* owned; NULL: no connection */
+        usec_t dialed_usec; /* CLOCK_MONOTONIC: when the connection was made */
+        CheckRun *run;      /* borrowed; NULL while nothing is expected from the server */
+        StrBuf line;        /* the beginning of one */
         TlsKeeper keeper;
 } MemcachedInstance;
 
@@ -267,14 +267,13 @@ static void on_received(void *userdata, const void *bytes, size_t n) {
 
 static int memcached_dial(MemcachedInstance *i) {
         const MemcachedSettings *s = check_settings(i->check);
-        const CheckConfig *config = check_config(i->check);
         const StreamHandlers *handlers = check_shared(i->check);
         MemcachedRun *r = check_run_data(i->run);
         Engine *engine = check_engine(i->check);
         char ip[IP_TEXT_MAX];
         int error;
 
-        i->renew_usec = usec_add(clock_usec(CLOCK_MONOTONIC), config->connection_max_age_usec);
+        i->dialed_usec = clock_usec(CLOCK_MONOTONIC);
         check_run_set_phase(i->run, stream_phase_text(r->phase, &s->address, STREAM_RESOLVING));
         error = stream_dial(engine_poll_set(engine), engine_resolver(engine), &s->address, handlers,
                             i, &i->stream);
@@ -352,7 +351,7 @@ static int memcached_start(CheckRun *run) {
                 memcached_finish(i, &r->result);
                 return 0;
         }
-        if (i->stream && clock_usec(CLOCK_MONOTONIC) >= i->renew_usec)
+        if (i->stream && check_connection_is_old(i->check, i->dialed_usec))
                 memcached_hang_up(i);
         if (!i->stream)
                 return memcached_dial(i);

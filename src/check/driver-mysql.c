@@ -26,7 +26,7 @@ typedef struct MysqlInstance {
         const SqlCall *query, *fetch; /* borrowed, constant */
         void (*dial)(struct MysqlInstance *i);
         TlsKeeper keeper;       /* says what is wrong with the files of TLS */
-        usec_t renew_usec;      /* CLOCK_MONOTONIC: when the connection is due for renewal */
+        usec_t dialed_usec;     /* CLOCK_MONOTONIC: when the connection was made */
         unsigned first_address; /* of the list: moves on when one is silent */
         CheckRun *run;          /* borrowed; NULL while nothing is expected from the server */
 } MysqlInstance;
@@ -223,12 +223,11 @@ static void sql_query(MysqlInstance *i) {
 /* To the next address of those that are left. */
 static void sql_connect(MysqlInstance *i) {
         const MysqlSettings *s = check_settings(i->check);
-        const CheckConfig *c = check_config(i->check);
         MysqlRun *r = check_run_data(i->run);
         int error;
 
         check_run_set_phase(i->run, stream_phase_text(r->phase, &s->address, STREAM_CONNECTING));
-        i->renew_usec = usec_add(clock_usec(CLOCK_MONOTONIC), c->connection_max_age_usec);
+        i->dialed_usec = clock_usec(CLOCK_MONOTONIC);
         error = sql_session_connect(&i->session, s, &r->addresses[r->next_address++]);
         if (error < 0)
                 sql_finish_errno(i, error);
@@ -350,7 +349,7 @@ static int db_begin(CheckRun *run) {
                 sql_finish(i, &result);
                 return 0;
         }
-        if (i->session.mysql && clock_usec(CLOCK_MONOTONIC) >= i->renew_usec)
+        if (i->session.mysql && check_connection_is_old(i->check, i->dialed_usec))
                 sql_session_close(&i->session);
         r->is_reused = i->session.mysql;
         if (r->is_reused)

@@ -32,7 +32,7 @@ typedef struct PostgresqlInstance {
         PostgresqlMemory memory;
         PollHandler on_socket;
         DialHandler on_dialled;
-        usec_t renew_usec;             /* CLOCK_MONOTONIC: when the connection is due for renewal */
+        usec_t dialed_usec;            /* CLOCK_MONOTONIC: when the connection was made */
         bool is_standby;               /* as the server said when it let us in */
         char *query;                   /* owned: what is sent on this connection */
         ReplicationMemory replication; /* of replication_server */
@@ -188,7 +188,6 @@ static int pg_make_query(PostgresqlInstance *i) {
 
 static void on_dialled(void *userdata, const Result *failure) {
         PostgresqlInstance *i = userdata;
-        const CheckConfig *config = check_config(i->check);
         Result result;
         int error;
 
@@ -197,7 +196,7 @@ static void on_dialled(void *userdata, const Result *failure) {
                 pg_finish(i, &result);
                 return;
         }
-        i->renew_usec = usec_add(clock_usec(CLOCK_MONOTONIC), config->connection_max_age_usec);
+        i->dialed_usec = clock_usec(CLOCK_MONOTONIC);
         i->is_standby = pg_is_standby(i);
         pg_note_server(i);
         error = pg_make_query(i);
@@ -359,7 +358,7 @@ static int postgresql_start(CheckRun *run) {
         PostgresqlRun *r = check_run_data(run);
 
         i->run = run;
-        if (i->session.conn && clock_usec(CLOCK_MONOTONIC) >= i->renew_usec)
+        if (i->session.conn && check_connection_is_old(i->check, i->dialed_usec))
                 pg_hang_up(i);
         if (i->session.conn) {
                 r->is_reused = true;

@@ -34,7 +34,7 @@ typedef struct RabbitInstance {
         Check *check; /* borrowed */
         TlsKeeper keeper;
         RabbitConnection connection;
-        usec_t renew_usec; /* CLOCK_MONOTONIC: when the connection is due for renewal */
+        usec_t dialed_usec; /* CLOCK_MONOTONIC: when the connection was made */
         RabbitStep step;
         char server[RABBIT_SERVER_MAX];
         char blocked[RESULT_MESSAGE_MAX]; /* why the server takes no messages now; "": it does */
@@ -103,7 +103,7 @@ static int rabbit_dial(RabbitInstance *i) {
         char ip[IP_TEXT_MAX];
         Result result;
 
-        i->renew_usec = usec_add(clock_usec(CLOCK_MONOTONIC), max_age_usec);
+        i->dialed_usec = clock_usec(CLOCK_MONOTONIC);
         if (s->broker.is_tls &&
             tls_keeper_renew(&i->keeper, &s->broker.tls, max_age_usec, &result) < 0) {
                 rabbit_finish(i, &result);
@@ -444,6 +444,8 @@ static int rabbit_start(CheckRun *run) {
         RabbitRun *r = check_run_data(run);
 
         i->run = run;
+        if (check_connection_is_silent(i->check, i->dialed_usec))
+                rabbit_hang_up(i);
         if (!i->connection.stream)
                 return rabbit_dial(i);
         r->is_reused = true;
@@ -452,7 +454,7 @@ static int rabbit_start(CheckRun *run) {
                 rabbit_finish_blocked(i);
                 return 0;
         }
-        if (clock_usec(CLOCK_MONOTONIC) >= i->renew_usec) {
+        if (check_connection_is_old(i->check, i->dialed_usec)) {
                 check_run_set_phase(run, "ending the old connection");
                 return rabbit_say_goodbye(i);
         }

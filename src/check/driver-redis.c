@@ -39,8 +39,8 @@ typedef struct RedisInstance {
         StrBuf question; /* what each run asks from PING on */
         RedisSentinels sentinels;
         TlsKeeper keeper;
-        usec_t renew_usec; /* CLOCK_MONOTONIC: when the connection is due for renewal */
-        CheckRun *run;     /* borrowed; NULL while nothing is expected from the server */
+        usec_t dialed_usec; /* CLOCK_MONOTONIC: when the connection was made */
+        CheckRun *run;      /* borrowed; NULL while nothing is expected from the server */
 } RedisInstance;
 
 typedef struct RedisRun {
@@ -216,12 +216,11 @@ static void on_replied(void *userdata, const RedisReply *reply) {
 
 static int redis_dial(RedisInstance *i, const Address *server) {
         const RedisSettings *s = check_settings(i->check);
-        const CheckConfig *config = check_config(i->check);
         RedisRun *r = check_run_data(i->run);
         char ip[IP_TEXT_MAX];
 
         r->is_reused = false;
-        i->renew_usec = usec_add(clock_usec(CLOCK_MONOTONIC), config->connection_max_age_usec);
+        i->dialed_usec = clock_usec(CLOCK_MONOTONIC);
         check_run_set_phase(i->run, stream_phase_text(r->phase, server, STREAM_RESOLVING));
         return redis_link_dial(&i->link, check_engine(i->check), server, i->keeper.context,
                                tls_options_name(&s->tls, server, ip));
@@ -271,7 +270,7 @@ static int redis_go(RedisInstance *i, const Address *server) {
         RedisRun *r = check_run_data(i->run);
 
         if (!redis_link_is_open(&i->link) || !address_equal(&i->link.address, server) ||
-            clock_usec(CLOCK_MONOTONIC) >= i->renew_usec)
+            check_connection_is_old(i->check, i->dialed_usec))
                 return redis_dial(i, server);
         r->is_reused = true;
         return redis_ask(i);

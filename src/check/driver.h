@@ -79,6 +79,12 @@ void check_trigger(Check *check);
  * Borrowed until the next reload. */
 const char *check_unit(const Check *check);
 
+/* Whether a held connection, made at dialed_usec (CLOCK_MONOTONIC), is to be made anew: it is older
+ * than ConnectionMaxAge=, or silent. Silent: this host stood still since, so that the peer may have
+ * given it up without our seeing it; nothing is to be said on it any more. */
+bool check_connection_is_old(const Check *check, usec_t dialed_usec);
+bool check_connection_is_silent(const Check *check, usec_t dialed_usec);
+
 /* A result without a run (push). Not from within open(). */
 void check_report(Check *check, const Result *result);
 
@@ -117,6 +123,10 @@ Workers *engine_workers(Engine *engine);   /* borrowed */
 
 /* The way to systemd, borrowed; NULL: vitald is to be on no bus. */
 SystemdLink *engine_systemd(Engine *engine);
+
+/* CLOCK_MONOTONIC: when the latest stall of this host (suspend, migration, SIGSTOP) ended; 0: there
+ * was none. */
+usec_t engine_stalled_usec(const Engine *engine);
 
 /* Where sockets and what is kept may lie; NULL: nowhere. Borrowed. */
 const char *engine_runtime_directory(const Engine *engine);

@@ -230,6 +230,9 @@ int engine_configure(Engine *e, Config *config) {
                 else
                         lineup_take_over(&l, i, e, config->checks[i]);
         lineup_hurry(&l, e, config, now);
+        /* How long it took to get so far is no stall of what is only beginning. */
+        if (!e->config)
+                engine_see_loop(e);
         engine_close_checks(e); /* what the new configuration no longer holds */
 
         free(e->checks);

@@ -7,6 +7,9 @@
 #include "base/list.h"
 #include "check/engine.h"
 
+/* The loop is seen to turn at least so often. */
+#define ENGINE_HEARTBEAT_USEC USEC_PER_SEC
+
 typedef struct Shared {
         const CheckDriver *driver; /* borrowed, constant */
         size_t n_users;
@@ -18,9 +21,12 @@ struct CheckRun {
         Check *check; /* borrowed */
         bool is_finished;
         bool is_expired; /* finished by its deadline: what the driver says meanwhile is too late */
-        bool is_void;    /* a stall fell into it: a failure says nothing */
+        bool is_void;    /* a stall fell into it */
+        bool has_grace;  /* the deadline was noticed late, and passed once more */
         uint64_t serial;
         usec_t started_usec, deadline_usec;
+        usec_t started_boottime;
+        usec_t lost_usec;  /* of its time: we were not there to look */
         const char *phase; /* borrowed */
         Result result;
         ListLink ready;
@@ -67,7 +73,7 @@ struct Engine {
         Check **checks; /* owned */
         size_t n_checks;
         /* By check index, CLOCK_MONOTONIC: when its run is due to begin or, while one is active, to
-         * end. USEC_INFINITY: neither. Compact, because each wake-up scans it. */
+         * be looked at. USEC_INFINITY: neither. Compact, because each wake-up scans it. */
         usec_t *due_usec; /* owned */
 
         sd_event_source *timer;    /* owned */
@@ -78,6 +84,7 @@ struct Engine {
         size_t n_running;
 
         usec_t seen_monotonic, seen_boottime; /* when the loop was last seen to turn */
+        usec_t stalled_usec; /* CLOCK_MONOTONIC: when the latest stall was noticed; 0: never */
         bool is_kicked, has_progressed;
 };
 
@@ -97,8 +104,23 @@ static inline bool check_has_runs(const Check *c) {
         return !c->is_served && check_type_has_runs(c->config->type);
 }
 
-/* Notices a stall of the host since the loop was last seen, and voids what was running. */
+/* The loop turns. */
+void engine_see_loop(Engine *e);
+
+/* Notices a stall of the host since the loop was last seen: what was running is void, and what
+ * would have been due begins soon, once. */
 void engine_notice_stall(Engine *e);
+
+/* When an active run is to be looked at: some times on its way, and at its deadline. */
+usec_t check_run_next_look_usec(const CheckRun *run, usec_t now);
+
+/* Looks at a run, which was to be done at `due`. Returns whether it goes on, and until when: to the
+ * next look; behind a deadline that was noticed late a moment more, for what has come meanwhile. */
+bool check_run_look(CheckRun *run, usec_t due, usec_t *ret_next);
+
+/* Whether so much of the run's time was lost to our own lateness that it tells nothing by not being
+ * done, and not how long it took. */
+bool check_run_is_late(const CheckRun *run);
 
 /* Starts a run; beyond MaxConcurrentChecks= the check waits its turn. */
 void check_begin(Check *c);

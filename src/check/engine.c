@@ -8,10 +8,6 @@
 #include "check/engine-internal.h"
 #include "model/schedule.h"
 
-/* The loop is seen to turn at least so often; a gap of more than this on top is a stall. */
-#define HEARTBEAT_USEC USEC_PER_SEC
-#define STALL_USEC     USEC_PER_SEC
-
 /* How far behind its deadline a run or a start may be before the watchdog is told. */
 #define OVERDUE_GRACE_USEC (5 * USEC_PER_SEC)
 
@@ -30,20 +26,6 @@ void engine_arm(Engine *e, usec_t usec) {
                 return;
         e->armed_usec = usec;
         sd_event_source_set_time(e->timer, usec);
-}
-
-void engine_notice_stall(Engine *e) {
-        usec_t monotonic = engine_now(e), boottime = e->clock(e, CLOCK_BOOTTIME), gap;
-
-        gap = MAX(usec_sub(monotonic, e->seen_monotonic), usec_sub(boottime, e->seen_boottime));
-        e->seen_monotonic = monotonic;
-        e->seen_boottime = boottime;
-        if (gap <= HEARTBEAT_USEC + STALL_USEC)
-                return;
-        for (size_t i = 0; i < e->n_checks; i++)
-                if (e->checks[i]->run)
-                        e->checks[i]->run->is_void = true;
-        e->handler->stalled(e->userdata, gap);
 }
 
 /* -- the engine -------------------------------------------------------------------------------- */
@@ -69,22 +51,31 @@ static bool check_is_held(const Check *c) {
         return true;
 }
 
-/* Something is due for the check: its run ends or begins. */
+/* Something is due for the check: its run is looked at or ends, or one begins. */
 static void check_wake(Check *c) {
-        usec_t *due = &c->engine->due_usec[c->index];
+        usec_t *due = &c->engine->due_usec[c->index], was_due = *due;
 
-        if (!c->run)
-                c->planned_usec = *due;
         *due = USEC_INFINITY;
-        if (c->run)
-                check_run_expire(c->run);
-        else if (!check_is_held(c))
+        if (c->run) {
+                if (!check_run_look(c->run, was_due, due))
+                        check_run_expire(c->run);
+                return;
+        }
+        c->planned_usec = was_due;
+        if (!check_is_held(c))
                 check_begin(c);
 }
 
-void engine_tick(Engine *e) {
-        usec_t now = engine_now(e), next = usec_add(now, HEARTBEAT_USEC);
+/* How long the timer kept everything waiting. */
+static void engine_note_lateness(Engine *e, usec_t now) {
+        if (e->handler->woken && e->armed_usec > 0 && now > e->armed_usec)
+                e->handler->woken(e->userdata, now - e->armed_usec);
+}
 
+void engine_tick(Engine *e) {
+        usec_t now = engine_now(e), next = usec_add(now, ENGINE_HEARTBEAT_USEC);
+
+        engine_note_lateness(e, now);
         engine_notice_stall(e);
         e->armed_usec = next; /* meanwhile engine_arm() may make it earlier */
         for (size_t i = 0; i < e->n_checks; i++) {
@@ -159,6 +150,7 @@ int engine_new(sd_event *event, const EngineHandler *handler, void *userdata, En
         if (r < 0)
                 return r;
         sd_event_source_set_enabled(e->timer, SD_EVENT_ON);
+        (void) sd_event_source_set_description(e->timer, "engine");
         r = sd_event_add_defer(event, &e->deferred, on_deferred, e);
         if (r < 0)
                 return r;
@@ -245,8 +237,13 @@ bool engine_has_progressed(const Engine *e) {
         return e->has_progressed;
 }
 
+usec_t engine_stalled_usec(const Engine *e) {
+        return e->stalled_usec;
+}
+
+/* As of when the timer last fired: what has come due while nobody could look is nobody's fault. */
 const char *engine_overdue(const Engine *e) {
-        usec_t limit = usec_sub(clock_usec(CLOCK_MONOTONIC), OVERDUE_GRACE_USEC);
+        usec_t limit = usec_sub(e->seen_monotonic, OVERDUE_GRACE_USEC);
 
         for (size_t i = 0; i < e->n_checks; i++)
                 if (e->due_usec[i] < limit)

@@ -19,7 +19,8 @@ typedef struct EngineHandler {
         /* What was reported says nothing any more. */
         void (*forgotten)(void *userdata, size_t check);
 
-        /* A run that a stall of the host made worthless; it is started again at once. */
+        /* A run that a stall of the host made worthless; it is started again at once. A success
+         * keeps its worth, and is as old as its run, unless that is too old. */
         void (*voided)(void *userdata, size_t check);
 
         /* After the last result of this loop turn. */
@@ -27,6 +28,9 @@ typedef struct EngineHandler {
 
         /* The machine stood still (suspend, migration, SIGSTOP) for so long. */
         void (*stalled)(void *userdata, usec_t stall_usec);
+
+        /* The engine's timer fired so much later than it should have. NULL: nobody asks. */
+        void (*woken)(void *userdata, usec_t late_usec);
 
         /* What a run is doing from now on, in words that are borrowed for the call; also from
          * within functions of the engine. NULL: nobody asks. */

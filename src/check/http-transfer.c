@@ -201,10 +201,32 @@ static int on_connected(void *userdata, char *peer _unused_, char *local _unused
         return CURL_PREREQFUNC_OK;
 }
 
+/* Since this host stood still; USEC_INFINITY: it did not. */
+static usec_t call_since_stall_usec(const HttpCall *call) {
+        usec_t stalled = engine_stalled_usec(check_engine(check_run_check(call->run)));
+
+        return stalled > 0 ? usec_sub(clock_usec(CLOCK_MONOTONIC), stalled) : USEC_INFINITY;
+}
+
+static long seconds_limited(usec_t t) {
+        return (long) MIN(t / USEC_PER_SEC, (usec_t) INT32_MAX);
+}
+
+/* How long connections are kept; none from before a stall of the host, whose peer may have given it
+ * up without our seeing it. */
+static void call_limit_age(const HttpCall *call) {
+        const CheckConfig *c = check_config(check_run_check(call->run));
+        long age_sec = seconds_limited(c->connection_max_age_usec);
+        long since_sec = MAX(seconds_limited(call_since_stall_usec(call)), 1L);
+
+        (void) curl_easy_setopt(call->easy, CURLOPT_MAXLIFETIME_CONN, MIN(age_sec, since_sec));
+        (void) curl_easy_setopt(call->easy, CURLOPT_MAXAGE_CONN, age_sec);
+        (void) curl_easy_setopt(call->easy, CURLOPT_FORBID_REUSE, (long) (age_sec == 0));
+}
+
 void http_call_prepare(HttpCall *call, CheckRun *run, CURL *easy, struct curl_slist **resolve,
                        const HttpCallHandler *handler) {
         const CheckConfig *c = check_config(check_run_check(run));
-        long age_sec = (long) MIN(c->connection_max_age_usec / USEC_PER_SEC, (usec_t) INT32_MAX);
 
         call->handler = handler;
         call->run = run;
@@ -219,9 +241,7 @@ void http_call_prepare(HttpCall *call, CheckRun *run, CURL *easy, struct curl_sl
         (void) curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                                 (long) MIN(c->timeout_usec / USEC_PER_MSEC + CONNECT_EXTRA_MSEC,
                                            (usec_t) INT32_MAX));
-        (void) curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, age_sec);
-        (void) curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, age_sec);
-        (void) curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, (long) (age_sec == 0));
+        call_limit_age(call);
 }
 
 static void on_resolved(void *userdata, const ResolverAnswer *answer) {
@@ -259,10 +279,12 @@ int http_call_start(HttpCall *call) {
 }
 
 int http_call_request(HttpCall *call, Multi *multi, bool may_be_kept) {
+        bool is_fresh = !may_be_kept || call_since_stall_usec(call) < USEC_PER_SEC;
+
         call->text[0] = 0;
         call->lacks_certificate = false;
         check_run_set_phase(call->run, "connecting");
-        (void) curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, (long) !may_be_kept);
+        (void) curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, (long) is_fresh);
         return multi_add(multi, &call->transfer, call->easy, call->handler->done, call->run);
 }
 

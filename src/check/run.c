@@ -69,11 +69,12 @@ void check_begin(Check *c) {
         run->check = c;
         run->serial = ++c->serial;
         run->started_usec = engine_now(e);
+        run->started_boottime = e->clock(e, CLOCK_BOOTTIME);
         run->deadline_usec = usec_add(run->started_usec, c->config->timeout_usec);
         c->is_wanted_again = false;
         e->n_running++;
-        e->due_usec[c->index] = run->deadline_usec;
-        engine_arm(e, run->deadline_usec);
+        e->due_usec[c->index] = check_run_next_look_usec(run, run->started_usec);
+        engine_arm(e, e->due_usec[c->index]);
         check_run_start(run);
 }
 
@@ -96,19 +97,36 @@ void check_cancel(Check *c) {
                 check_run_end(run);
 }
 
-void check_run_expire(CheckRun *run) {
+/* It is vitald, and not what it checks, that was not there in time. */
+static void check_run_judge_late(const CheckRun *run, Result *ret) {
+        char lost[TIMESPAN_MAX];
+
+        result_error(ret, REASON_LATE,
+                     "No result within %" PRIu64 "ms, but for %s of them vitald had no processor "
+                     "time%s%s",
+                     run->check->config->timeout_usec / USEC_PER_MSEC,
+                     timespan_format(lost, run->lost_usec), run->phase ? ", " : "",
+                     run->phase ? run->phase : "");
+}
+
+static void check_run_judge(CheckRun *run, Result *ret) {
         uint64_t msec = run->check->config->timeout_usec / USEC_PER_MSEC;
+
+        if (check_run_is_late(run))
+                check_run_judge_late(run, ret);
+        else if (run->check->driver->expire && run->check->is_open)
+                run->check->driver->expire(run, ret);
+        else
+                result_fail(ret, REASON_TIMEOUT, "Timeout after %" PRIu64 "ms%s%s", msec,
+                            run->phase ? ", " : "", run->phase ? run->phase : "");
+}
+
+void check_run_expire(CheckRun *run) {
         Result result;
 
         if (run->is_finished)
                 return;
-        if (run->check->driver->expire && run->check->is_open)
-                run->check->driver->expire(run, &result);
-        else if (run->phase)
-                result_fail(&result, REASON_TIMEOUT, "Timeout after %" PRIu64 "ms, %s", msec,
-                            run->phase);
-        else
-                result_fail(&result, REASON_TIMEOUT, "Timeout after %" PRIu64 "ms", msec);
+        check_run_judge(run, &result);
         check_run_finish(run, &result);
         run->is_expired = true;
 }
@@ -158,6 +176,21 @@ static void check_note_recovery(Check *c, bool is_success) {
         }
 }
 
+/* Whether a stall has made the run worthless. A success was one; only, it may be as old as the run,
+ * and what is too old is none. */
+static bool check_run_is_worthless(CheckRun *run) {
+        const Engine *e = run->check->engine;
+        usec_t age;
+
+        if (!run->is_void)
+                return false;
+        age = usec_sub(e->clock(e, CLOCK_BOOTTIME), run->started_boottime);
+        if (!outcome_is_success(run->result.outcome) || age >= run->check->config->max_age_usec)
+                return true;
+        run->result.age_usec = age;
+        return false;
+}
+
 /* Hands one result on, plans the next run and frees this one. */
 static void check_run_deliver(CheckRun *finished) {
         _cleanup_free_ CheckRun *run = finished;
@@ -170,7 +203,7 @@ static void check_run_deliver(CheckRun *finished) {
         if (log_get_level() >= LOG_DEBUG)
                 check_run_log(run, now);
         check_note_recovery(c, outcome_is_success(run->result.outcome));
-        if (run->is_void && !outcome_is_success(run->result.outcome)) {
+        if (check_run_is_worthless(run)) {
                 e->handler->voided(e->userdata, c->index);
                 next = now;
         } else {
@@ -352,7 +385,9 @@ void check_run_finish(CheckRun *run, const Result *result) {
         run->result = *result;
         schema_hide_secrets(&run->check->driver->type.schema, run->check->config->settings,
                             run->result.message);
-        if (run->result.latency_usec == USEC_INFINITY && outcome_is_success(result->outcome))
+        if (run->is_void || check_run_is_late(run))
+                run->result.latency_usec = USEC_INFINITY;
+        else if (run->result.latency_usec == USEC_INFINITY && outcome_is_success(result->outcome))
                 run->result.latency_usec = usec_sub(clock_usec(CLOCK_MONOTONIC), run->started_usec);
         list_append(&e->ready, &run->ready);
         sd_event_source_set_enabled(e->deferred, SD_EVENT_ONESHOT);

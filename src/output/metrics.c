@@ -273,6 +273,16 @@ static void write_loop_lag(Metrics *m) {
         sample_end_seconds(m, m->stats->loop_lag_usec);
 }
 
+static void write_lateness(Metrics *m) {
+        sample_begin(m, "");
+        sample_end_seconds(m, m->stats->lateness_usec);
+}
+
+static void write_stalls(Metrics *m) {
+        sample_begin(m, "_total");
+        sample_end_count(m, m->stats->n_stalls);
+}
+
 static void write_log_dropped(Metrics *m) {
         sample_begin(m, "_total");
         sample_end_count(m, m->stats->log_dropped);
@@ -361,6 +371,11 @@ static const struct Family {
         { "vitald_loop_lag_seconds", FAMILY_GAUGE,
           "The longest that anything had to wait for the event loop lately.",
           .write = write_loop_lag },
+        { "vitald_lateness_seconds", FAMILY_GAUGE,
+          "How late a timer was at most lately, for want of processor time.",
+          .write = write_lateness },
+        { "vitald_stalls", FAMILY_COUNTER, "Times that the host or vitald stood still.",
+          .write = write_stalls },
         { "vitald_log_dropped", FAMILY_COUNTER, "Log messages that could not be delivered.",
           .write = write_log_dropped },
         { "vitald_snapshots", FAMILY_COUNTER, "Pictures published; the sequence of the latest.",

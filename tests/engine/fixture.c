@@ -149,12 +149,19 @@ static void on_stalled(void *userdata, usec_t usec _unused_) {
         ((Bench *) userdata)->n_stalls++;
 }
 
+static void on_woken(void *userdata, usec_t late_usec) {
+        Bench *b = userdata;
+
+        b->late_max_usec = MAX(b->late_max_usec, late_usec);
+}
+
 static const EngineHandler handler = {
         .result = on_result,
         .forgotten = on_forgotten,
         .voided = on_voided,
         .turn = on_turn,
         .stalled = on_stalled,
+        .woken = on_woken,
 };
 
 static CheckConfig *make_check(const CheckDriver *driver, const char *name, unsigned version) {
@@ -175,6 +182,7 @@ static CheckConfig *make_check(const CheckDriver *driver, const char *name, unsi
         c->interval_usec = 10 * USEC_PER_SEC;
         c->timeout_usec = USEC_PER_SEC;
         c->retry_interval_usec = 2 * USEC_PER_SEC;
+        c->max_age_usec = 40 * USEC_PER_SEC;
         return c;
 }
 

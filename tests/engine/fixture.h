@@ -36,6 +36,7 @@ typedef struct Bench {
         Engine *engine;
         Config *config;
         unsigned n_results, n_turns, n_void, n_stalls;
+        usec_t late_max_usec;
         bool says_undecided;
         struct Seen {
                 unsigned n;
