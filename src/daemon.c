@@ -232,7 +232,7 @@ static int daemon_make_outputs(Daemon *d) {
         r = http_events_new(d->event, d->publisher, d->http, &d->events);
         if (r < 0)
                 return r;
-        r = agent_new(d->event, d->publisher, &d->agent);
+        r = agent_new(d->event, d->publisher, d->probers, &d->agent);
         if (r < 0)
                 return r;
         r = version_files_new(d->event, engine_workers(d->engine), on_version, d, &d->versions);

@@ -35,6 +35,7 @@
 struct Agent {
         sd_event *event;      /* owned reference */
         Publisher *publisher; /* borrowed */
+        HttpProbers *probers; /* borrowed */
         List listeners;
         List connections; /* the oldest first */
         unsigned n_connections;
@@ -50,7 +51,8 @@ typedef struct AgentListener {
 
 typedef struct AgentConnection {
         ListLink link;
-        Agent *agent;                /* borrowed */
+        Agent *agent; /* borrowed */
+        HttpPeer peer;
         int fd;                      /* owned */
         sd_event_source *io, *timer; /* owned */
         char line[LINE_MAX_BYTES + 1];
@@ -117,6 +119,21 @@ static AgentConnection *connection_free(AgentConnection *c) {
 }
 DEFINE_CLEANUP(AgentConnection *, connection_free);
 
+/* Who asks here is a prober like those who ask for the same by HTTP. */
+static void connection_note(const AgentConnection *c, const Snapshot *s, size_t service) {
+        static const char agent[] = "agent-check";
+        const Verdict *v = service == INDEX_NONE ? &s->host : &s->services[service].verdict;
+        bool is_ready = v->ready == READINESS_READY && v->live == LIVENESS_ALIVE;
+        char path[HTTP_PROBER_ROUTE_MAX];
+        HttpRequest request = { .user_agent = { agent, strlen(agent) } };
+
+        snprintf(path, sizeof(path), "/health/ready%s%s", service == INDEX_NONE ? "" : "/",
+                 service == INDEX_NONE ? "" : s->config->services[service].name);
+        request.path = (HttpSlice){ path, strlen(path) };
+        http_probers_note(c->agent->probers, &request, &c->peer, is_ready ? 200 : 503, is_ready,
+                          clock_usec(CLOCK_MONOTONIC));
+}
+
 /* A name that nobody has is down: a spelling mistake must not look like a server that works. */
 static void connection_answer(AgentConnection *c, const char *name) {
         const Snapshot *s = publisher_current(c->agent->publisher);
@@ -127,8 +144,10 @@ static void connection_answer(AgentConnection *c, const char *name) {
                 service = config_find_service(s->config, name);
         if (s && *name && service == INDEX_NONE)
                 snprintf(buf, sizeof(buf), "down #no service of that name");
-        else if (s)
+        else if (s) {
                 agent_answer(buf, s, service);
+                connection_note(c, s, service);
+        }
         strcat(buf, "\n");
 
         c->is_answered = true;
@@ -178,7 +197,7 @@ static int on_io(sd_event_source *s _unused_, int fd, uint32_t events _unused_, 
         return 0;
 }
 
-static int connection_open(const AgentListener *l, int fd) {
+static int connection_open(const AgentListener *l, int fd, const HttpPeer *peer) {
         _cleanup_(connection_freep) AgentConnection *c = calloc(1, sizeof(AgentConnection));
         Agent *a = l->agent;
         int r;
@@ -188,6 +207,7 @@ static int connection_open(const AgentListener *l, int fd) {
                 return -ENOMEM;
         }
         c->agent = a;
+        c->peer = *peer;
         c->fd = fd;
         r = sd_event_add_io(a->event, &c->io, fd, EPOLLIN, on_io, c);
         if (r < 0)
@@ -226,7 +246,7 @@ static int on_accept(sd_event_source *s _unused_, int fd, uint32_t events _unuse
                 fd_close(r);
                 return 0;
         }
-        r = connection_open(l, r);
+        r = connection_open(l, r, &peer);
         if (r < 0)
                 log_errno(LOG_WARNING, r, "Cannot take an agent check");
         return 0;
@@ -268,13 +288,14 @@ int agent_listen(Agent *a, int fd, const char *service) {
         return 0;
 }
 
-int agent_new(sd_event *event, Publisher *publisher, Agent **ret) {
+int agent_new(sd_event *event, Publisher *publisher, HttpProbers *probers, Agent **ret) {
         Agent *a = calloc(1, sizeof(Agent));
 
         if (!a)
                 return -ENOMEM;
         a->event = sd_event_ref(event);
         a->publisher = publisher;
+        a->probers = probers;
         list_init(&a->listeners);
         list_init(&a->connections);
         *ret = a;

@@ -7,6 +7,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "output/http-probers.h"
 #include "output/publisher.h"
 
 typedef struct Agent Agent;
@@ -16,8 +17,8 @@ typedef struct Agent Agent;
 #define AGENT_ANSWER_MAX 256
 void agent_answer(char buf[static AGENT_ANSWER_MAX], const Snapshot *s, size_t service);
 
-/* The publisher is borrowed. */
-int agent_new(sd_event *event, Publisher *publisher, Agent **ret);
+/* The publisher and the probers are borrowed. */
+int agent_new(sd_event *event, Publisher *publisher, HttpProbers *probers, Agent **ret);
 
 /* Closes everything, also the listeners. */
 Agent *agent_free(Agent *a);

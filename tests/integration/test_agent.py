@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """HAProxy's agent-check: the lines, and what a real HAProxy makes of them."""
 
+import json
 import socket
 import time
 
 import pytest
 
+from lib.ctl import TIMED_OUT, ctl
 from lib.haproxy import Haproxy
 from lib.peers import HttpServer
 from lib.process import SLOWNESS, eventually, free_port
@@ -74,6 +76,27 @@ def test_words(agent, vitald, app, cache):
     app.kill()
     eventually(lambda: ask(agent, b"billing\n") == "ready down #billing/app refused")
     assert ask(agent).startswith("ready down #")
+
+
+def test_who_asks_is_waited_for(agent, vitald):
+    """By a drain that waits, like who asks by HTTP."""
+    def probers(service=None):
+        view = json.loads(vitald.vitalctl("status", "--json=short").stdout)
+        if service:
+            view = next(s for s in view["Services"] if s["Name"] == service)
+        return {p["Route"]: (p["UserAgent"], p["NotReadyInRow"]) for p in view["Probers"]
+                if p["UserAgent"] == "agent-check"}
+
+    assert ask(agent, b"orders\n") == "up ready 100%"
+    assert ask(agent, b"nobody\n") == "down #no service of that name"
+    assert probers("billing") == {}
+    assert probers("orders") == {"/health/ready/orders": ("agent-check", 0)}
+    done = vitald.vitalctl("drain", "orders", "--wait", "--count=1", "--timeout=300ms")
+    assert done.returncode == TIMED_OUT and " by agent-check: 0 times" in done.stderr
+    assert ask(agent, b"orders\n") == "up drain"
+    ctl(vitald, "drain", "orders", "--wait", "--count=1")
+    assert "up ready" not in ask(agent)
+    assert probers("billing")["/health/ready"][1] == 1
 
 
 def test_waits_for_the_line_but_not_long(agent):
