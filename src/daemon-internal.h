@@ -20,6 +20,7 @@
 #include "output/http-routes.h"
 #include "output/http-server.h"
 #include "output/journal.h"
+#include "output/keeper.h"
 #include "output/notify.h"
 #include "output/publisher.h"
 #include "output/watchdog.h"
@@ -44,6 +45,7 @@ typedef struct Daemon {
         HttpEvents *events;           /* owned */
         Agent *agent;                 /* owned */
         History *history;             /* owned */
+        Keeper *keeper;               /* owned */
         Bus *bus;                     /* owned */
         VersionFiles *versions;       /* owned */
         Shutdown *shutdown;           /* owned; NULL without DrainOnShutdown= */
@@ -73,6 +75,9 @@ void daemon_apply(Daemon *d, const Event *e);
  * hang on others. */
 void daemon_hold_all(Daemon *d);
 void daemon_hold_derived(Daemon *d);
+
+/* Makes d->keeper and takes up what it has kept, before anything is published. */
+int daemon_restore(Daemon *d);
 
 /* Makes d->units. */
 int daemon_make_units(Daemon *d);

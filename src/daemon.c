@@ -114,6 +114,8 @@ static void on_stats(void *userdata, MetricsStats *ret) {
                 .lateness_usec = loop_lag_recent_usec(&d->lateness),
                 .log_dropped = log_dropped(),
                 .n_stalls = d->n_stalls,
+                .restored_realtime = keeper_restoration(d->keeper)->restored_realtime,
+                .state_write_failures = keeper_n_failures(d->keeper),
         };
 }
 
@@ -158,7 +160,7 @@ static int daemon_load_first(Daemon *d) {
         daemon_log_findings(d, c);
         daemon_keep_last_good(d, &loaded, c);
         d->state = state_new(c, time_now());
-        return d->state ? 0 : -ENOMEM;
+        return d->state ? daemon_restore(d) : -ENOMEM;
 }
 
 static int daemon_listen(Daemon *d, ListenSocket *s) {
@@ -217,6 +219,9 @@ static int daemon_make_outputs(Daemon *d) {
         if (r < 0)
                 return r;
         r = history_new(d->publisher, &d->history);
+        if (r < 0)
+                return r;
+        r = keeper_follow(d->keeper, d->state->config, d->history);
         if (r < 0)
                 return r;
         d->probers = http_probers_new();
@@ -295,6 +300,7 @@ static void daemon_done(Daemon *d) {
         agent_free(d->agent);
         http_routes_free(d->routes);
         http_probers_free(d->probers);
+        keeper_free(d->keeper);
         history_free(d->history);
         units_free(d->units);
         daemon_close_last_good(d);

@@ -55,6 +55,17 @@ void json_bool(JsonWriter *w, const char *key, bool value) {
         strbuf_append(w->out, value ? "true" : "false");
 }
 
+void json_unsigned(JsonWriter *w, const char *key, uint64_t value) {
+        char digits[20], *p = digits + sizeof(digits);
+
+        json_lead_in(w, key);
+        do {
+                *--p = (char) ('0' + value % 10);
+                value /= 10;
+        } while (value > 0);
+        strbuf_append_bytes(w->out, p, (size_t) (digits + sizeof(digits) - p));
+}
+
 void json_number(JsonWriter *w, const char *key, const char *format, ...) {
         va_list ap;
 

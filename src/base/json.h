@@ -22,5 +22,7 @@ void json_close(JsonWriter *w, char bracket);
 void json_string(JsonWriter *w, const char *key, const char *value);
 void json_bool(JsonWriter *w, const char *key, bool value);
 
+void json_unsigned(JsonWriter *w, const char *key, uint64_t value);
+
 /* The format must make a JSON number. */
 void json_number(JsonWriter *w, const char *key, const char *format, ...) _printf_(3, 4);

@@ -119,6 +119,7 @@ static void push_begin(PushInstance *i) {
         Result result;
 
         i->has_report = i->is_held = false;
+        check_forget(i->check); /* also what another vitald knew */
         push_arm(i, 0);
         if (s->initial > 0 &&
             push_result(&result, initial_words[s->initial], "Nothing has been reported yet") >= 0)
@@ -139,7 +140,6 @@ static bool push_follow_unit(PushInstance *i) {
                 return false;
         if (push_store(i, false))
                 push_store_drop(push_store(i, false), i->report.check);
-        check_forget(i->check);
         push_begin(i);
         return true;
 }

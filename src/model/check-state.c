@@ -7,6 +7,9 @@
 #include "base/text.h"
 #include "model/schedule.h"
 
+/* How much later than it came a report may have been taken, at each of two times. */
+#define REPEAT_LAG_USEC USEC_PER_SEC
+
 const usec_t latency_bounds_usec[LATENCY_BUCKETS] = {
         250,   500,   1000,   2500,   5000,         10000,
         25000, 50000, 100000, 250000, USEC_PER_SEC, 5 * USEC_PER_SEC,
@@ -99,7 +102,8 @@ bool check_state_is_undecided(const CheckState *s) {
 
 bool check_state_is_steady(const CheckState *s) {
         return s->state == HEALTH_HEALTHY && s->measured == HEALTH_HEALTHY &&
-               s->successes_in_row > 0 && !s->is_dead && s->joins_until_boottime == 0;
+               s->successes_in_row > 0 && !s->is_dead && s->joins_until_boottime == 0 &&
+               !s->is_restored;
 }
 
 /* When the last real result becomes too old; never, if nothing is left that rests on it. */
@@ -217,7 +221,7 @@ static bool check_state_is_decided_by(const CheckState *s, const Result *r) {
                                               : false;
 }
 
-static Time time_before(Time t, usec_t usec) {
+Time time_before(Time t, usec_t usec) {
         return (Time){
                 .monotonic = usec_sub(t.monotonic, usec),
                 .boottime = usec_sub(t.boottime, usec),
@@ -225,8 +229,18 @@ static Time time_before(Time t, usec_t usec) {
         };
 }
 
+/* A report that is kept by itself also, and is told again after a restart. */
+static bool check_state_knows(const CheckState *s, const Result *r, Time when) {
+        return r->age_usec > 0 && s->has_result && s->last.outcome == r->outcome &&
+               s->last.reason == r->reason &&
+               when.boottime <= usec_add(s->last_boottime, REPEAT_LAG_USEC);
+}
+
 void check_state_take_result(CheckState *s, const Result *r, Time now) {
         now = time_before(now, r->age_usec);
+        s->is_restored = false;
+        if (check_state_knows(s, r, now))
+                return;
         check_state_count(s, r);
         s->last = *r;
         s->has_result = true;
@@ -283,7 +297,7 @@ static void check_state_forget(CheckState *s, Health measured) {
 
 void check_state_restart(CheckState *s, Time now) {
         check_state_forget(s, HEALTH_PENDING);
-        s->has_been_good = s->has_result = false;
+        s->has_been_good = s->has_result = s->is_restored = false;
         s->joins_until_boottime = 0;
         check_state_publish(s, now);
 }

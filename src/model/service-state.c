@@ -92,6 +92,13 @@ usec_t service_state_expires(const ServiceState *s, const ServiceConfig *config)
         return at;
 }
 
+void service_state_drop_unit(ServiceState *s, Time now) {
+        s->unit = UNIT_UNFOLLOWED;
+        s->invocation_id[0] = 0;
+        if (s->startup_boottime == USEC_INFINITY)
+                s->startup_boottime = now.boottime;
+}
+
 void service_state_expire(ServiceState *s, const ServiceConfig *config, Time now) {
         if (now.boottime >= service_state_startup_deadline(s, config))
                 s->has_startup_failed = true;

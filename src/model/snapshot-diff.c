@@ -15,9 +15,9 @@ static size_t old_check(const Snapshot *old, const Snapshot *new, size_t check) 
 static size_t old_service(const Snapshot *old, const Snapshot *new, size_t service) {
         if (!old)
                 return INDEX_NONE;
-        if (old->config == new->config)
-                return service;
-        return config_find_service(old->config, new->config->services[service].name);
+        if (old->config != new->config)
+                return config_find_service(old->config, new->config->services[service].name);
+        return old->services[service].is_blank ? INDEX_NONE : service;
 }
 
 static bool verdict_differs(const Verdict *a, const Verdict *b, Probe p) {

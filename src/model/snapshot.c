@@ -56,7 +56,7 @@ static const ServiceView *view_before(const Snapshot *s, const Snapshot *old, si
                 if (service == INDEX_NONE)
                         return NULL;
         }
-        return old->services + service;
+        return old->services[service].is_blank ? NULL : old->services + service;
 }
 
 static void view_fill(Snapshot *s, size_t service, ServiceState *state, const Snapshot *old) {
@@ -82,8 +82,8 @@ static size_t view_count_never_run(const Snapshot *s, size_t service) {
         if (config->is_shadow || !unit_state_is_up(s->services[service].state->unit))
                 return 0;
         for (size_t i = config->first_check; i < config->first_check + config->n_checks; i++)
-                if (!s->checks[i]->has_result && !s->config->checks[i]->is_shadow &&
-                    s->checks[i]->measured != HEALTH_SKIPPED &&
+                if ((!s->checks[i]->has_result || s->checks[i]->is_restored) &&
+                    !s->config->checks[i]->is_shadow && s->checks[i]->measured != HEALTH_SKIPPED &&
                     check_type_has_runs(s->config->checks[i]->type))
                         n++;
         return n;
@@ -114,6 +114,7 @@ Snapshot *snapshot_new(const State *state, const Snapshot *old, Time now) {
         s->time = now;
         s->config = config_ref(state->config);
         s->drain = *state_host_drain(state);
+        s->own_drain = state->drain;
         s->reload_realtime = state->reload_realtime;
         s->expires_boottime = state->drain.is_active ? state->drain.until_boottime : USEC_INFINITY;
         s->checks = calloc(MAX(s->config->n_checks, (size_t) 1), sizeof(CheckState *));
@@ -128,6 +129,7 @@ Snapshot *snapshot_new(const State *state, const Snapshot *old, Time now) {
 
         for (size_t i = 0; i < s->config->n_checks; i++) {
                 s->checks[i] = check_state_ref(state->checks[i]);
+                s->n_restored += s->checks[i]->is_restored;
                 s->expires_boottime = MIN(s->expires_boottime, check_state_expires(s->checks[i]));
         }
         for (size_t i = 0; i < s->config->n_services; i++) {

@@ -16,11 +16,12 @@ typedef struct ServiceView {
         Verdict verdict;
         ProbeSince since[PROBE_COUNT_]; /* of each probe's present verdict */
         bool has_startup_checks;
+        bool is_blank; /* in the picture from before a restart: it was not there */
 } ServiceView;
 
 typedef struct Snapshot {
         unsigned n_ref;
-        uint64_t sequence; /* from 1, one more with every snapshot */
+        uint64_t sequence; /* from 1 (0: from before a restart), one more with every snapshot */
         uint64_t revision; /* of the state */
         Time time;
         Config *config;        /* owned reference */
@@ -29,11 +30,13 @@ typedef struct Snapshot {
         Verdict host;
         ProbeSince host_since[PROBE_COUNT_];
         Drain drain;        /* of the host: state_host_drain() */
+        Drain own_drain;    /* of the host, without that of a shutdown: what is kept */
         char *reload_error; /* owned, or NULL */
         usec_t reload_realtime;
-        size_t n_never_run;      /* checks without any result yet, but for those that nobody runs:
-                                  * pushed, combined, waiting, in shadow or of a unit that is
-                                  * down */
+        size_t n_never_run;      /* checks without any result of this vitald yet, but for those that
+                                  * nobody runs: pushed, combined, waiting, in shadow or of a unit
+                                  * that is down */
+        size_t n_restored;       /* checks that have no result since a restart of vitald */
         usec_t expires_boottime; /* when it stops being true by itself: make a TICK then */
 } Snapshot;
 

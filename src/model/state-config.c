@@ -48,10 +48,7 @@ static void service_carry(State *to, size_t service, const State *from, size_t o
         s->n_ref = 1;
         if (is_same_unit(from->config->services + old, to->config->services + service))
                 return;
-        s->unit = UNIT_UNFOLLOWED;
-        s->invocation_id[0] = 0;
-        if (s->startup_boottime == USEC_INFINITY)
-                s->startup_boottime = now.boottime;
+        service_state_drop_unit(s, now);
 }
 
 /* Brings over the state of a check that still tests the same thing. */
@@ -115,20 +112,28 @@ static int state_carry(State *to, const State *from, Time now) {
         return state_expire(to, now);
 }
 
+int state_keep_check_ready(State *to, size_t check, Time now) {
+        int r;
+
+        if (!probe_check_blocks(to->checks[check], PROBE_READINESS, false, now))
+                return 0;
+        r = state_own_check(to, check);
+        if (r < 0)
+                return r;
+        to->checks[check]->joins_until_boottime =
+                usec_add(now.boottime, to->checks[check]->config->max_age_usec);
+        return 0;
+}
+
 /* A service that was ready stays so until results say otherwise. */
 static int service_keep_ready(State *to, size_t service, Time now) {
         const ServiceConfig *config = to->config->services + service;
 
         for (size_t i = config->first_check; i < config->first_check + config->n_checks; i++) {
-                int r;
+                int r = state_keep_check_ready(to, i, now);
 
-                if (!probe_check_blocks(to->checks[i], PROBE_READINESS, false, now))
-                        continue;
-                r = state_own_check(to, i);
                 if (r < 0)
                         return r;
-                to->checks[i]->joins_until_boottime =
-                        usec_add(now.boottime, to->checks[i]->config->max_age_usec);
         }
         return 0;
 }
@@ -166,7 +171,7 @@ static int host_keep_ready(State *to, const State *from, Time now) {
         return 0;
 }
 
-static int state_derive_all(State *s, Time now) {
+int state_derive_all(State *s, Time now) {
         for (size_t i = 0; i < s->config->n_services; i++) {
                 int r = state_own_derived(s, i);
 
@@ -196,7 +201,6 @@ static int state_keep_ready(State *to, const State *from, Time now) {
 
 int state_take_config(State *s, Config *config, Time now) {
         _cleanup_(state_freep) State *next = NULL;
-        State swap;
         int r;
 
         next = state_new(config, now);
@@ -214,10 +218,9 @@ int state_take_config(State *s, Config *config, Time now) {
         if (r < 0)
                 return r;
         next->expires_boottime = state_next_expiry(next);
-        next->revision = s->revision;
-
-        swap = *s;
-        *s = *next;
-        *next = swap;
+        s->reload_realtime = now.realtime;
+        free(s->reload_error);
+        s->reload_error = NULL;
+        state_swap(s, next);
         return 0;
 }

@@ -47,6 +47,9 @@ ServiceState *service_state_copy(const ServiceState *s);
 /* Takes a change of the unit. Returns whether a new start of it began. */
 bool service_state_take_unit(ServiceState *s, UnitState unit, const char *invocation_id, Time now);
 
+/* Another Unit= than before: what is known of the old one says nothing. */
+void service_state_drop_unit(ServiceState *s, Time now);
+
 void service_state_expire(ServiceState *s, const ServiceConfig *config, Time now);
 
 /* Whether service_state_settle() could change anything, whatever the checks are. */
@@ -60,6 +63,9 @@ void service_state_latch_start(ServiceState *s, const ServiceConfig *config,
  */
 void service_state_settle(ServiceState *s, const ServiceConfig *config, CheckState *const checks[],
                           Time now);
+
+/* The three clocks so long ago. */
+Time time_before(Time t, usec_t usec);
 
 /* drain, or none if it is not active or over already. */
 Drain drain_at(const Drain *drain, Time now);
@@ -91,6 +97,19 @@ usec_t state_next_expiry(const State *s);
 
 /* Changes what has expired. 0, or -ENOMEM with nothing changed. */
 int state_expire(State *s, Time now);
+
+/* state_derive() and state_rest() of all; takes care of copies. 0 or -ENOMEM. */
+int state_derive_all(State *s, Time now);
+
+/* A check that would withdraw readiness does not do so until it has a result. 0 or -ENOMEM. */
+int state_keep_check_ready(State *to, size_t check, Time now);
+
+/* Hands what is known from one to the other, and back; not the revision nor what is known of
+ * reloads. */
+void state_swap(State *a, State *b);
+
+/* What was known before a restart. 0, or -ENOMEM with nothing changed. */
+int state_take_kept(State *s, const struct Kept *k, Time now);
 
 /* A new configuration: what it has in common with the old one is carried over, and what it adds or
  * changes withdraws no readiness by itself. 0, or -ENOMEM with nothing changed. */

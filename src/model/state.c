@@ -45,6 +45,23 @@ State *state_free(State *s) {
         return NULL;
 }
 
+void state_swap(State *a, State *b) {
+        State swap = *a;
+
+        a->config = b->config;
+        a->checks = b->checks;
+        a->services = b->services;
+        a->drain = b->drain;
+        a->shutdown = b->shutdown;
+        a->expires_boottime = b->expires_boottime;
+        b->config = swap.config;
+        b->checks = swap.checks;
+        b->services = swap.services;
+        b->drain = swap.drain;
+        b->shutdown = swap.shutdown;
+        b->expires_boottime = swap.expires_boottime;
+}
+
 void state_latch_start(State *s, size_t service, Time now) {
         const ServiceConfig *config = s->config->services + service;
 
@@ -343,6 +360,8 @@ int state_apply(State *s, const Event *e, Time now) {
                 return state_take_void(s, e);
         case EVENT_VERSION:
                 return state_take_version(s, e);
+        case EVENT_RESTORE:
+                return state_take_kept(s, e->kept, now);
         case EVENT_CONFIG:
                 return state_take_reload(s, e, now);
         case EVENT_TICK:

@@ -48,6 +48,7 @@ typedef struct CheckState {
                        */
         bool has_been_good; /* healthy or degraded once since the service's start */
         bool has_result;
+        bool is_restored; /* what is known comes from before a restart of vitald: no result since */
         usec_t joins_until_boottime; /* a reload of a ready service would have withdrawn readiness
                                       * because of this check: until a result or a person decides
                                       * its state, at most until then, it counts as not critical.
@@ -174,6 +175,7 @@ typedef enum EventType {
         EVENT_VOID,     /* check: a run that a stall of the host made worthless */
         EVENT_VERSION,  /* service, version */
         EVENT_TICK,     /* time passed: what expired changes */
+        EVENT_RESTORE,  /* kept: what was known before a restart; the first of all events */
         EVENT_CONFIG,   /* config: taken; or reload_error: refused, and why */
 } EventType;
 
@@ -188,6 +190,7 @@ typedef struct Event {
         const Override *override;
         Config *config;
         const char *reload_error;
+        const struct Kept *kept;
 } Event;
 
 /* Whatever the event, what has expired at now changes first: what is too old never shows, even if

@@ -1,34 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "output/history.h"
+#include "output/history-internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-/* A run in eight bytes: with a thousand checks the rings are what vitald holds most of. Times count
- * from the store's beginning, in units that last for 136 years. */
-typedef struct PackedRun {
-        uint32_t second;
-        uint32_t outcome : 2, latency : 30; /* usec; LATENCY_NONE: none or longer */
-} PackedRun;
-
-#define LATENCY_NONE ((1u << 30) - 1)
-
-typedef struct PackedFlip {
-        uint32_t second;
-        uint8_t state, reason;
-} PackedFlip;
-
-typedef struct CheckHistory {
-        uint64_t n_runs, n_flips; /* ever */
-        PackedRun runs[HISTORY_RUNS_MAX];
-        PackedFlip flips[HISTORY_FLIPS_MAX];
-} CheckHistory;
-
-struct History {
-        usec_t began_realtime;
-        CheckHistory **checks; /* owned, by index in the current snapshot */
-        size_t n_checks;
-};
 
 static uint32_t pack_time(const History *h, usec_t realtime) {
         return (uint32_t) MIN(usec_sub(realtime, h->began_realtime) / USEC_PER_SEC,
@@ -47,19 +21,21 @@ static void checks_free(CheckHistory **checks, size_t n) {
 
 /* Hands the histories of checks that stay on to their new places. What there is no memory for
  * begins anew. */
-static void history_follow_config(History *h, const Snapshot *old, const Snapshot *new) {
-        CheckHistory **checks = calloc(MAX(new->config->n_checks, (size_t) 1), sizeof(*checks));
+static void history_follow_config(History *h, Config *config) {
+        CheckHistory **checks = calloc(MAX(config->n_checks, (size_t) 1), sizeof(*checks));
 
-        for (size_t i = 0; checks && old && i < h->n_checks; i++) {
-                const CheckConfig *c = old->config->checks[i];
-                size_t to = config_find_check(new->config, c->service, c->name);
+        for (size_t i = 0; checks && i < h->n_checks; i++) {
+                const CheckConfig *c = h->config->checks[i];
+                size_t to = config_find_check(config, c->service, c->name);
 
                 if (to != INDEX_NONE)
                         checks[to] = TAKE(h->checks[i]);
         }
         checks_free(h->checks, h->n_checks);
+        config_unref(h->config);
+        h->config = config_ref(config);
         h->checks = checks;
-        h->n_checks = checks ? new->config->n_checks : 0;
+        h->n_checks = checks ? config->n_checks : 0;
         for (size_t i = 0; i < h->n_checks; i++)
                 if (!h->checks[i])
                         h->checks[i] = calloc(1, sizeof(CheckHistory));
@@ -69,8 +45,8 @@ static void history_add_run(const History *h, CheckHistory *to, const CheckState
         to->runs[to->n_runs++ % HISTORY_RUNS_MAX] = (PackedRun){
                 .second = pack_time(h, c->last_realtime),
                 .outcome = c->last.outcome & 3,
-                .latency =
-                        (uint32_t) MIN(c->last.latency_usec, (usec_t) LATENCY_NONE) & LATENCY_NONE,
+                .latency = (uint32_t) MIN(c->last.latency_usec, (usec_t) HISTORY_LATENCY_NONE) &
+                           HISTORY_LATENCY_NONE,
         };
 }
 
@@ -95,8 +71,8 @@ static void on_snapshot(void *userdata, const Snapshot *old, const Snapshot *new
         History *h = userdata;
         bool is_same = old && old->config == new->config;
 
-        if (!is_same)
-                history_follow_config(h, old, new);
+        if (h->config != new->config)
+                history_follow_config(h, new->config);
         for (size_t i = 0; i < h->n_checks; i++) {
                 const CheckState *before = is_same ? old->checks[i] : NULL;
                 const CheckConfig *c = new->config->checks[i];
@@ -129,7 +105,8 @@ size_t history_runs(const History *h, size_t check, HistoryRun ret[static HISTOR
 
                 ret[i] = (HistoryRun){
                         .realtime = unpack_time(h, p->second),
-                        .latency_usec = p->latency == LATENCY_NONE ? USEC_INFINITY : p->latency,
+                        .latency_usec =
+                                p->latency == HISTORY_LATENCY_NONE ? USEC_INFINITY : p->latency,
                         .outcome = (Outcome) p->outcome,
                 };
         }
@@ -194,10 +171,29 @@ int history_new(Publisher *publisher, History **ret) {
         return 0;
 }
 
+void history_forget(History *h) {
+        checks_free(h->checks, h->n_checks);
+        h->checks = NULL;
+        h->n_checks = 0;
+        h->config = config_unref(h->config);
+}
+
+int history_begin(History *h, Config *config) {
+        history_forget(h);
+        h->checks = calloc(MAX(config->n_checks, (size_t) 1), sizeof(*h->checks));
+        if (!h->checks)
+                return -ENOMEM;
+        h->n_checks = config->n_checks;
+        h->config = config_ref(config);
+        for (size_t i = 0; i < h->n_checks; i++)
+                h->checks[i] = calloc(1, sizeof(CheckHistory));
+        return 0;
+}
+
 History *history_free(History *h) {
         if (!h)
                 return NULL;
-        checks_free(h->checks, h->n_checks);
+        history_forget(h);
         free(h);
         return NULL;
 }

@@ -418,8 +418,16 @@ static int hooks_configure(Hooks *h, Config *config) {
         return is_complete ? 0 : -ENOMEM;
 }
 
-static void on_snapshot(void *userdata, const Snapshot *old _unused_, const Snapshot *new) {
+/* What was told before a restart. */
+static void hooks_recall(Hooks *h, const Snapshot *old) {
+        for (size_t i = 0; i < h->n; i++)
+                if (i == old->config->n_services || !old->services[i].is_blank)
+                        hook_see(h->items[i], subject_word(old, i));
+}
+
+static void on_snapshot(void *userdata, const Snapshot *old, const Snapshot *new) {
         Hooks *h = userdata;
+        bool is_first = !h->items;
         int r;
 
         if (h->config != new->config) {
@@ -429,6 +437,8 @@ static void on_snapshot(void *userdata, const Snapshot *old _unused_, const Snap
                         return;
                 }
         }
+        if (is_first && old && old->config == new->config)
+                hooks_recall(h, old);
         for (size_t i = 0; i < h->n; i++)
                 hook_see(h->items[i], subject_word(new, i));
         hooks_act(h);

@@ -288,6 +288,19 @@ static void write_log_dropped(Metrics *m) {
         sample_end_count(m, m->stats->log_dropped);
 }
 
+/* What was known before a restart says nothing if there was nothing. */
+static void write_restored(Metrics *m) {
+        if (m->stats->restored_realtime == 0)
+                return;
+        sample_begin(m, "");
+        sample_end_seconds(m, m->stats->restored_realtime);
+}
+
+static void write_state_failures(Metrics *m) {
+        sample_begin(m, "_total");
+        sample_end_count(m, m->stats->state_write_failures);
+}
+
 static void write_sequence(Metrics *m) {
         sample_begin(m, "_total");
         sample_end_count(m, m->snapshot->sequence);
@@ -378,6 +391,11 @@ static const struct Family {
           .write = write_stalls },
         { "vitald_log_dropped", FAMILY_COUNTER, "Log messages that could not be delivered.",
           .write = write_log_dropped },
+        { "vitald_state_restored_timestamp_seconds", FAMILY_GAUGE,
+          "When what was known before vitald's last restart was written.",
+          .write = write_restored },
+        { "vitald_state_write_failures", FAMILY_COUNTER,
+          "Failures to write what outlasts a restart.", .write = write_state_failures },
         { "vitald_snapshots", FAMILY_COUNTER, "Pictures published; the sequence of the latest.",
           .write = write_sequence },
         { "vitald_build_info", FAMILY_GAUGE, "The version that runs.", .write = write_build },

@@ -11,10 +11,12 @@
 typedef struct MetricsStats {
         const HttpCounters *http; /* borrowed */
         unsigned n_connections;
-        usec_t loop_lag_usec; /* the longest turn of the loop lately */
-        usec_t lateness_usec; /* how late its timers were at most lately */
-        uint64_t log_dropped; /* messages that the log's receiver did not take */
-        uint64_t n_stalls;    /* times that the host or vitald stood still */
+        usec_t loop_lag_usec;     /* the longest turn of the loop lately */
+        usec_t lateness_usec;     /* how late its timers were at most lately */
+        uint64_t log_dropped;     /* messages that the log's receiver did not take */
+        uint64_t n_stalls;        /* times that the host or vitald stood still */
+        usec_t restored_realtime; /* of the picture from before a restart; 0: none was taken up */
+        uint64_t state_write_failures;
 } MetricsStats;
 
 typedef enum MetricsFormat {

@@ -104,7 +104,8 @@ static void starting_format(char buf[static SUMMARY_MAX], const Snapshot *s) {
         const char *first = NULL;
 
         for (size_t i = 0; i < s->config->n_checks && !first; i++)
-                if (!s->checks[i]->has_result)
+                if ((!s->checks[i]->has_result || s->checks[i]->is_restored) &&
+                    check_type_has_runs(s->config->checks[i]->type))
                         first = s->config->checks[i]->id;
         if (first)
                 snprintf(buf, SUMMARY_MAX,

@@ -35,6 +35,11 @@ int publisher_subscribe(Publisher *p, Subscriber subscriber, void *userdata) {
         return 0;
 }
 
+void publisher_begin(Publisher *p, Snapshot *before) {
+        assert(!p->current);
+        p->current = snapshot_ref(before);
+}
+
 void publisher_publish(Publisher *p, Snapshot *snapshot) {
         _cleanup_(snapshot_unrefp) Snapshot *old = p->current;
 

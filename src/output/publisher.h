@@ -10,7 +10,8 @@
 
 typedef struct Publisher Publisher;
 
-/* Called for each new snapshot. old is NULL for the first. Both are borrowed for the call. Must not
+/* Called for each new snapshot. old is NULL for the first, unless what was known before a
+ * restart is taken up. Both are borrowed for the call. Must not
  * publish. */
 typedef void (*Subscriber)(void *userdata, const Snapshot *old, const Snapshot *new);
 
@@ -20,6 +21,10 @@ DEFINE_CLEANUP(Publisher *, publisher_free);
 
 /* Subscribers are called in the order of their subscription, for the life of the publisher. */
 int publisher_subscribe(Publisher *p, Subscriber subscriber, void *userdata);
+
+/* The picture from before a restart: the first that is published is a change of this one. Called
+ * before that, or never; nobody is told. */
+void publisher_begin(Publisher *p, Snapshot *before);
 
 /* Takes a reference of the snapshot, makes it current and calls all subscribers. */
 void publisher_publish(Publisher *p, Snapshot *snapshot);

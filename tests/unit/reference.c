@@ -313,6 +313,7 @@ void reference_apply(Reference *r, const Event *e, Time now) {
         case EVENT_VOID:
         case EVENT_VERSION:
         case EVENT_TICK:
+        case EVENT_RESTORE:
                 break;
         }
         expire(r, now);

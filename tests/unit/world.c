@@ -311,7 +311,7 @@ static void act_suspend(World *w) {
 }
 
 static void act_clock_jump(World *w) {
-        usec_t usec = chance(w, 50) ? USEC_PER_HOUR : 365 * USEC_PER_DAY;
+        usec_t usec = (chance(w, 50) ? USEC_PER_HOUR : 365 * USEC_PER_DAY) * !w->has_steady_clock;
 
         w->now.realtime = chance(w, 50) ? w->now.realtime + usec : usec_sub(w->now.realtime, usec);
 }

@@ -33,6 +33,7 @@ typedef struct World {
         Config *config;          /* owned reference: in force */
         const State *state;      /* borrowed, set by the user */
         usec_t expires_boottime; /* set by the user after each event */
+        bool has_steady_clock;   /* CLOCK_REALTIME does not jump; set by the user */
         bool is_tick_late;       /* this time the tick comes after something else */
 
         WorldRun runs[WORLD_CHECKS];
