@@ -2,17 +2,12 @@
 #include "output/hooks.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/fd.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "output/summary.h"
+#include "output/hook-file.h"
 
 /* polkit may ask somebody; systemd's own limit is 25 s as well. */
 #define START_TIMEOUT_USEC (25 * USEC_PER_SEC)
@@ -38,7 +33,11 @@ typedef struct Hook {
         char *name;        /* owned */
         const char *told;  /* the word that was last told or begun with; constant */
         const char *word;  /* the present one; constant */
-        uint64_t n_flips;  /* since the last start */
+        const char *asked; /* that of the start that is under way or has had no answer, so that
+                            * nobody knows whether it was told; constant; or NULL */
+        uint64_t n_flips;  /* since it was told the last time */
+        uint64_t n_asked;  /* of these, as many as the start that is under way tells of */
+        usec_t not_before; /* CLOCK_MONOTONIC: another attempt after one without an answer */
         sd_bus_slot *call; /* owned: StartUnit() under way */
         char *job;         /* owned: its path; NULL: none is waited for */
         usec_t job_until;  /* CLOCK_MONOTONIC */
@@ -99,57 +98,18 @@ static bool hook_is_allowed(Hook *k, usec_t now, usec_t *ret_wait_usec) {
         return true;
 }
 
-/* -- what the unit reads ----------------------------------------------------------------------- */
-
-/* Words and names of vitald alone, in which nothing needs quoting; what others said is for the unit
- * to ask, by "vitalctl why". */
-static void hook_describe(const Hook *k, size_t service, const Snapshot *s, StrBuf *b) {
-        bool is_host = service == s->config->n_services;
-        const Verdict *v = is_host ? &s->host : &s->services[service].verdict;
-        size_t worst = is_host ? summary_worst_service(s) : service;
-        size_t check = worst == INDEX_NONE ? INDEX_NONE : summary_worst_check(s, worst);
-        char reason[REASON_WORD_MAX] = "";
-
-        if (check != INDEX_NONE)
-                reason_format(reason, s->checks[check]->reason, s->checks[check]->detail);
-        else if (v->reason != REASON_NONE)
-                snprintf(reason, sizeof(reason), "%s", reason_to_string(v->reason));
-        strbuf_printf(b, "VITALD_SUBJECT=%s\nVITALD_STATE=%s\nVITALD_PREVIOUS_STATE=%s\n", k->name,
-                      k->word, k->told);
-        strbuf_printf(b, "VITALD_CHECK=%s\nVITALD_REASON=%s\n",
-                      check == INDEX_NONE ? "" : s->config->checks[check]->id, reason);
-        strbuf_printf(b, "VITALD_FLIPS=%" PRIu64 "\nVITALD_SEQUENCE=%" PRIu64 "\n", k->n_flips,
-                      s->sequence);
-        strbuf_printf(b, "VITALD_TIMESTAMP=%" PRIu64 "\n", s->time.realtime / USEC_PER_SEC);
+static void hook_return_allowance(Hook *k) {
+        k->allowance.left++;
+        k->hooks->allowance.left++;
 }
 
-/* Whole or not at all, so that a unit that is just being started reads one or the other. */
-static int hook_write(const Hook *k, const StrBuf *text) {
-        _cleanup_strbuf_ StrBuf place = {}, fresh = {}, path = {};
-        _cleanup_fd_ int fd = -1;
-
-        strbuf_printf(&place, "%s/" HOOKS_DIRECTORY, k->hooks->directory);
-        strbuf_printf(&path, "%s/%s", place.text, k->name);
-        strbuf_printf(&fresh, "%s/.%s.new", place.text, k->name);
-        if (text->failed || place.failed || fresh.failed || path.failed)
-                return -ENOMEM;
-        if (mkdir(place.text, 0755) < 0 && errno != EEXIST)
-                return -errno;
-        fd = open(fresh.text, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-        if (fd < 0)
-                return -errno;
-        if (write(fd, text->text, text->length) != (ssize_t) text->length)
-                return -EIO;
-        return rename(fresh.text, path.text) < 0 ? -errno : 0;
-}
+/* -- starting ---------------------------------------------------------------------------------- */
 
 static void hook_unit_name(const Hook *k, const char *pattern, char unit[static UNIT_MAX]) {
         const char *at = strstr(pattern, "%s");
 
         snprintf(unit, UNIT_MAX, "%.*s%s%s", (int) (at - pattern), pattern, k->name, at + 2);
 }
-
-/* -- starting ---------------------------------------------------------------------------------- */
 
 static void hooks_act(Hooks *h);
 
@@ -173,15 +133,47 @@ static void hook_log_refusal(Hook *k, const sd_bus_error *e) {
         }
 }
 
+/* Whoever was to answer has gone: the start stays due. */
+static bool is_no_answer(const sd_bus_error *e) {
+        static const char *const names[] = {
+                SD_BUS_ERROR_NO_REPLY,          SD_BUS_ERROR_TIMEOUT,
+                SD_BUS_ERROR_DISCONNECTED,      SD_BUS_ERROR_SERVICE_UNKNOWN,
+                SD_BUS_ERROR_NAME_HAS_NO_OWNER,
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (sd_bus_error_has_name(e, names[i]))
+                        return true;
+        return false;
+}
+
+static void hook_note_no_answer(Hook *k) {
+        log_debug("%s: no answer about the unit of OnFlip=, it is started again", k->name);
+        k->not_before = usec_add(clock_usec(CLOCK_MONOTONIC), HOOK_PERIOD_USEC);
+        hook_return_allowance(k);
+}
+
+/* The unit was told, or never will be. */
+static void hook_note_answer(Hook *k) {
+        k->told = k->asked;
+        k->word = str_equal(k->word, k->told) ? k->told : k->word;
+        k->asked = NULL;
+        k->n_flips -= k->n_asked;
+}
+
 static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error _unused_) {
         const sd_bus_error *e = sd_bus_message_get_error(m);
         Hook *k = userdata;
         const char *job;
 
         k->call = sd_bus_slot_unref(k->call);
-        if (e)
+        if (e && is_no_answer(e))
+                hook_note_no_answer(k);
+        else
+                hook_note_answer(k);
+        if (e && k->asked == NULL)
                 hook_log_refusal(k, e);
-        else if (sd_bus_message_read(m, "o", &job) >= 0) {
+        else if (!e && sd_bus_message_read(m, "o", &job) >= 0) {
                 k->is_refused = k->hooks->is_right_missing = false;
                 free(k->job);
                 k->job = strdup(job);
@@ -191,28 +183,43 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
         return 0;
 }
 
-static int hook_start(Hook *k, const char *pattern, size_t service, const Snapshot *s) {
+static int hook_ask(Hook *k, const char *unit) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        _cleanup_strbuf_ StrBuf text = {};
         Hooks *h = k->hooks;
-        char unit[UNIT_MAX];
         int r;
 
-        hook_unit_name(k, pattern, unit);
-        hook_describe(k, service, s, &text);
-        r = hook_write(k, &text);
-        if (r < 0)
-                return log_errno(LOG_ERR, r, "%s: cannot write what %s is to read", k->name, unit);
         r = sd_bus_message_new_method_call(h->bus, &m, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER,
                                            "StartUnit");
         if (r >= 0)
                 r = sd_bus_message_append(m, "ss", unit, "replace");
         if (r >= 0)
                 r = sd_bus_call_async(h->bus, &k->call, m, on_started, k, START_TIMEOUT_USEC);
-        if (r < 0)
-                return log_errno(LOG_ERR, r, "%s: cannot ask systemd to start %s", k->name, unit);
-        log_debug("%s: %s after %s, starting %s", k->name, k->word, k->told, unit);
-        return 0;
+        return r;
+}
+
+/* What was told last, as far as anybody knows. */
+static const char *hook_previous(const Hook *k) {
+        return k->asked && k->word == k->told ? k->asked : k->told;
+}
+
+static void hook_start(Hook *k, const char *pattern, size_t service, const Snapshot *s) {
+        const HookFile file = { service, k->name, k->word, hook_previous(k), k->n_flips };
+        char unit[UNIT_MAX];
+        int r;
+
+        hook_unit_name(k, pattern, unit);
+        log_debug("%s: %s after %s, starting %s", k->name, k->word, file.previous, unit);
+        r = hook_file_write(k->hooks->directory, &file, s);
+        if (r >= 0)
+                r = hook_ask(k, unit);
+        k->asked = k->word;
+        k->n_asked = k->n_flips;
+        if (r >= 0)
+                return;
+        hook_note_no_answer(k);
+        if (!k->is_refused)
+                log_errno(LOG_ERR, r, "%s: cannot start %s", k->name, unit);
+        k->is_refused = true;
 }
 
 static const char *hooks_pattern(const Hooks *h, size_t i) {
@@ -228,16 +235,14 @@ static usec_t hook_act(Hook *k, size_t service, const Snapshot *s) {
                 free(k->job);
                 k->job = NULL;
         }
-        if (!hooks_pattern(k->hooks, service) || k->told == k->word || k->call)
+        if (!hooks_pattern(k->hooks, service) || (k->told == k->word && !k->asked) || k->call)
                 return USEC_INFINITY;
-        if (k->job)
-                return usec_sub(k->job_until, now);
+        if (k->job || now < k->not_before)
+                return usec_sub(k->job ? k->job_until : k->not_before, now);
         if (!hook_is_allowed(k, now, &wait))
                 return wait;
-        (void) hook_start(k, hooks_pattern(k->hooks, service), service, s);
-        k->told = k->word;
-        k->n_flips = 0;
-        return USEC_INFINITY;
+        hook_start(k, hooks_pattern(k->hooks, service), service, s);
+        return k->call ? USEC_INFINITY : HOOK_PERIOD_USEC;
 }
 
 static void hooks_act(Hooks *h) {
@@ -295,6 +300,8 @@ static int hooks_ask(SystemdFollower *f, sd_bus *bus) {
         if (r < 0)
                 return r;
         systemd_follower_asked(f, 0);
+        for (size_t i = 0; i < h->n; i++)
+                h->items[i]->not_before = 0;
         hooks_act(h);
         return 0;
 }
@@ -307,9 +314,13 @@ static void hooks_lost(SystemdFollower *f) {
         h->bus = NULL;
         h->match = sd_bus_slot_unref(h->match);
         for (size_t i = 0; i < h->n; i++) {
-                h->items[i]->call = sd_bus_slot_unref(h->items[i]->call);
-                free(h->items[i]->job);
-                h->items[i]->job = NULL;
+                Hook *k = h->items[i];
+
+                if (k->call)
+                        hook_note_no_answer(k);
+                k->call = sd_bus_slot_unref(k->call);
+                free(k->job);
+                k->job = NULL;
         }
 }
 

@@ -3,14 +3,13 @@
 
 /* OnFlip=: starts a unit when the word for a service or the host changes ("ready", "not_ready",
  * "dead", …), by the service manager, asynchronously. What has changed lies in a file of the
- * runtime directory that the unit reads: HOOKS_DIRECTORY/NAME. There is at most one start under way
+ * runtime directory that the unit reads: output/hook-file.h. There is at most one start under way
  * for each subject; what flips meanwhile, or faster than the rates allow, becomes one start with
- * the latest word. So nothing queues up, however often things flip. */
+ * the latest word. So nothing queues up, however often things flip. A start that nobody answered,
+ * as the bus or systemd went away, stays due: rather twice than never. */
 
 #include "io/systemd-link.h"
 #include "output/publisher.h"
-
-#define HOOKS_DIRECTORY "hooks"
 
 /* How many units are started: so many at once, then one each period. */
 #define HOOK_BURST              3

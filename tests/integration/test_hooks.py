@@ -4,6 +4,7 @@
 import pytest
 
 from lib.bus import Bus
+from lib.manager import Manager
 from lib.process import eventually
 from lib.push import report
 
@@ -40,6 +41,49 @@ def test_with_a_bus_that_comes_later_and_has_no_systemd(make_vitald, directory):
         daemon.service("shop", text)
         assert daemon.vitalctl("reload").returncode == 0
         report(daemon, "shop/job", "fail")
+
+
+@pytest.mark.parametrize("flips_back", [False, True], ids=["stays", "flips back"])
+@pytest.mark.parametrize("what_goes", ["systemd", "the bus"])
+def test_a_start_that_nobody_answered_stays_due(make_vitald, directory, what_goes, flips_back):
+    """Whether the unit was told nobody knows: so it is told again, what is true by then."""
+    bus = Bus(directory / "bus")
+    daemon = make_vitald(bus=bus)
+    daemon.service("shop", SHOP)
+
+    def told():
+        text = (daemon.runtime_directory / "hooks/shop").read_text()
+        values = dict(line.split("=", 1) for line in text.splitlines())
+        return values["VITALD_PREVIOUS_STATE"], values["VITALD_STATE"], values["VITALD_FLIPS"]
+
+    with bus:
+        with Manager(directory, bus, answers=False) as manager:
+            daemon.start()
+            report(daemon, "shop/job", "pass")
+            daemon.wait_status("/health/ready", 200)
+            eventually(lambda: "Subscribe" in manager.asked)
+            report(daemon, "shop/job", "fail")
+            eventually(lambda: manager.started == ["told@shop.service"])
+            assert told() == ("ready", "not_ready", "1")
+            if what_goes == "the bus":
+                bus.process.kill9()
+        if what_goes == "the bus":
+            bus.start()
+        eventually(lambda: "no answer about the unit of OnFlip=" in daemon.log)
+        if flips_back:
+            report(daemon, "shop/job", "pass")
+            daemon.wait_status("/health/ready", 200)
+        with Manager(directory, bus, answers=True) as manager:
+            eventually(lambda: manager.started == ["told@shop.service"], within=20)
+            assert told() == (("not_ready", "ready", "2") if flips_back
+                              else ("ready", "not_ready", "1"))
+            # That was it; what comes next is told as ever.
+            report(daemon, "shop/job", "warn")
+            eventually(lambda: len(manager.started) == 2, within=20)
+            assert told()[1:] == ("degraded", "1")
+            report(daemon, "shop/job", "warn")
+            daemon.wait_status("/health/ready", 200)
+            assert len(manager.started) == 2
 
 
 @pytest.mark.parametrize("value", ["told@shop.service", "told@%i.service", "told@%s%s.service",
