@@ -34,15 +34,16 @@ static void log_files(const ConfigCopy *copy) {
                    subject(copy), copy->service ? "its files say" : "vitald.conf says");
 }
 
-/* Copies are taken at a start; a reload that is taken ends them all. */
+/* Copies are taken at a start, which is told also where the picture from before it is taken up; a
+ * reload that is taken ends them all. */
 void journal_log_copies(const Snapshot *old, const Snapshot *new) {
         ConfigCopy copy;
 
-        if (old && old->config == new->config)
+        if (old && old->sequence > 0 && old->config == new->config)
                 return;
         CONFIG_FOREACH_COPY(i, copy, new->config)
         log_copy(&copy, new->time.realtime);
-        if (!old)
+        if (!old || old->config == new->config)
                 return;
         CONFIG_FOREACH_COPY(i, copy, old->config)
         if (!copy.service || config_find_service(new->config, copy.service) != INDEX_NONE)
