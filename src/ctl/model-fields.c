@@ -44,6 +44,7 @@ static const Field service_items[] = {
         FIELD(ServiceInfo, "Documentation", STRING, documentation),
         FIELD(ServiceInfo, "Unit", STRING, unit),
         FIELD(ServiceInfo, "UnitState", STRING, unit_state),
+        FIELD(ServiceInfo, "UnitInvocationID", STRING, invocation_id),
         FIELD(ServiceInfo, "Version", STRING, version),
         VERDICT_FIELDS(ServiceInfo),
         FIELD(ServiceInfo, "ConfigurationError", STRING, defect),

@@ -111,7 +111,8 @@ typedef struct ServiceInfo {
         char *defect;                             /* owned: what is wrong with its files */
         usec_t copy_time; /* of the last good copy that runs in their place; 0: none does */
         char *unit_state, *on_liveness_failure; /* owned */
-        char *version;                          /* owned: the application's */
+        char *invocation_id; /* owned: of the unit's start that the verdicts are about */
+        char *version;       /* owned: the application's */
         bool counts_for_host, is_shadow;
         Verdicts verdicts;
         CheckInfo *checks; /* owned, by name */

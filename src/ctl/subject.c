@@ -2,6 +2,7 @@
 #include "ctl/subject.h"
 
 #include <errno.h>
+#include <systemd/sd-login.h>
 
 #include "ctl/words.h"
 
@@ -55,6 +56,17 @@ static int look_at_host(Subject *s) {
         return r < 0 ? r : take(s, &v->verdicts);
 }
 
+/* Asked by a unit about itself (ExecStartPost=), before vitald has heard of this start: what it
+ * says is about the start before. */
+static bool is_outdated(const ServiceInfo *info) {
+        const char *invocation_id = getenv("INVOCATION_ID");
+        _cleanup_free_ char *unit = NULL;
+
+        return !str_is_empty(invocation_id) && *info->invocation_id &&
+               !str_equal(info->invocation_id, invocation_id) && sd_pid_get_unit(0, &unit) >= 0 &&
+               str_equal(unit, info->unit);
+}
+
 static int look_at_service(Subject *s) {
         _cleanup_(service_info_done) ServiceInfo info = {};
         _cleanup_free_ char *path = NULL;
@@ -65,7 +77,11 @@ static int look_at_service(Subject *s) {
                 return r;
         r = client_get_fields(s->link.client, path, VITALD_SERVICE_INTERFACE, &service_fields,
                               &info);
-        return r < 0 ? r : take(s, &info.verdicts);
+        if (r < 0)
+                return r;
+        if (is_outdated(&info))
+                info.verdicts.is_ready = info.verdicts.is_started = info.verdicts.is_alive = false;
+        return take(s, &info.verdicts);
 }
 
 /* There is no such service: says which there are. */

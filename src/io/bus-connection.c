@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/strbuf.h"
@@ -22,7 +23,8 @@ struct BusConnection {
         bool is_absence_logged;
         BusScope scope;
         int64_t priority;
-        const char *name; /* borrowed, constant; or NULL */
+        const char *name;        /* borrowed, constant; or NULL */
+        const char *socket_path; /* borrowed; or NULL */
         BusHandlers handlers;
         void *userdata; /* borrowed */
         usec_t pause_usec;
@@ -62,6 +64,18 @@ static int bus_address(BusScope scope, char **ret) {
                 address_append_path(&b, e);
                 strbuf_append(&b, "/bus");
         }
+        return strbuf_finish(&b, ret);
+}
+
+/* Where to connect to now, and whether that is a bus. */
+static int choose_address(const BusConnection *c, bool *ret_is_bus, char **ret) {
+        _cleanup_strbuf_ StrBuf b = {};
+
+        *ret_is_bus = !c->socket_path || access(c->socket_path, R_OK | W_OK) < 0;
+        if (*ret_is_bus)
+                return bus_address(c->scope, ret);
+        strbuf_append(&b, "unix:path=");
+        address_append_path(&b, c->socket_path);
         return strbuf_finish(&b, ret);
 }
 
@@ -187,16 +201,17 @@ static int add_matches(BusConnection *c, sd_bus *bus) {
 static int start(BusConnection *c) {
         _cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
         _cleanup_free_ char *address = NULL;
+        bool is_bus;
         int r;
 
-        r = bus_address(c->scope, &address);
+        r = choose_address(c, &is_bus, &address);
         if (r < 0)
                 return r;
         r = sd_bus_new(&bus);
         if (r < 0)
                 return r;
         if ((r = sd_bus_set_address(bus, address)) < 0 ||
-            (r = sd_bus_set_bus_client(bus, true)) < 0 ||
+            (r = sd_bus_set_bus_client(bus, is_bus)) < 0 ||
             (r = sd_bus_set_description(bus, scope_name(c->scope))) < 0 ||
             (r = sd_bus_set_connected_signal(bus, true)) < 0 ||
             (r = sd_bus_set_method_call_timeout(bus, BUS_CALL_TIMEOUT_USEC)) < 0 ||
@@ -249,23 +264,16 @@ BusConnection *bus_connection_free(BusConnection *c) {
         return NULL;
 }
 
-int bus_connection_new(sd_event *event, BusScope scope, int64_t priority, const char *name,
-                       const BusHandlers *handlers, void *userdata, BusConnection **ret) {
+static int connection_new(sd_event *event, const BusConnection *pattern, BusConnection **ret) {
         _cleanup_(bus_connection_freep) BusConnection *c = NULL;
         int r;
 
-        c = calloc(1, sizeof(*c));
+        c = malloc(sizeof(*c));
         if (!c)
                 return -ENOMEM;
-        *c = (BusConnection){
-                .event = sd_event_ref(event),
-                .scope = scope,
-                .priority = priority,
-                .name = name,
-                .handlers = *handlers,
-                .userdata = userdata,
-                .pause_usec = BUS_RETRY_MIN_USEC,
-        };
+        *c = *pattern;
+        c->event = sd_event_ref(event);
+        c->pause_usec = BUS_RETRY_MIN_USEC;
         r = sd_event_add_time(event, &c->next, CLOCK_MONOTONIC, 0, RETRY_ACCURACY_USEC, on_next, c);
         if (r >= 0)
                 r = sd_event_source_set_enabled(c->next, SD_EVENT_OFF);
@@ -274,4 +282,29 @@ int bus_connection_new(sd_event *event, BusScope scope, int64_t priority, const 
         attempt(c);
         *ret = TAKE(c);
         return 0;
+}
+
+int bus_connection_new(sd_event *event, BusScope scope, int64_t priority, const char *name,
+                       const BusHandlers *handlers, void *userdata, BusConnection **ret) {
+        const BusConnection pattern = {
+                .scope = scope,
+                .priority = priority,
+                .name = name,
+                .handlers = *handlers,
+                .userdata = userdata,
+        };
+
+        return connection_new(event, &pattern, ret);
+}
+
+int bus_connection_new_client(sd_event *event, BusScope scope, const char *socket_path,
+                              const BusHandlers *handlers, void *userdata, BusConnection **ret) {
+        const BusConnection pattern = {
+                .scope = scope,
+                .socket_path = socket_path,
+                .handlers = *handlers,
+                .userdata = userdata,
+        };
+
+        return connection_new(event, &pattern, ret);
 }

@@ -38,6 +38,12 @@ typedef struct BusHandlers {
  * to own, queued for when another owns it; NULL for none. Fails only without memory. */
 int bus_connection_new(sd_event *event, BusScope scope, int64_t priority, const char *name,
                        const BusHandlers *handlers, void *userdata, BusConnection **ret);
+
+/* The same for a client alone, which at each attempt prefers a peer's own socket to the bus, where
+ * it is there and open to this user (sd_bus_is_bus_client() tells which it became). socket_path is
+ * borrowed and lives as long; it may be NULL. */
+int bus_connection_new_client(sd_event *event, BusScope scope, const char *socket_path,
+                              const BusHandlers *handlers, void *userdata, BusConnection **ret);
 BusConnection *bus_connection_free(BusConnection *c);
 DEFINE_CLEANUP(BusConnection *, bus_connection_free);
 

@@ -13,7 +13,7 @@ typedef struct ServiceRow {
         const char *name, *description, *documentation, *unit, *unit_state, *invocation_id;
         const char *version;
         const char *state, *reason, *configuration_error, *on_liveness_failure;
-        int is_alive, is_ready, is_started, counts_for_host, is_shadow;
+        int is_alive, is_measured_alive, is_ready, is_started, counts_for_host, is_shadow;
         uint16_t ready_http_status;
         uint64_t live_since, ready_since, started_since;
         BusDrainRow drain;
@@ -44,6 +44,7 @@ static void row_fill(ServiceRow *row) {
         row->configuration_error = bus_text(config->defect ? config->defect : config->fault);
         row->copy_realtime = config->copy_realtime;
         row->is_alive = view->verdict.live == LIVENESS_ALIVE;
+        row->is_measured_alive = !view->verdict.is_measured_dead;
         row->is_ready = view->verdict.ready == READINESS_READY;
         row->is_started = view->verdict.started == STARTUP_STARTED;
         row->counts_for_host = config->counts_for_host;
@@ -112,6 +113,7 @@ static const sd_bus_vtable service_vtable[] = {
         SD_BUS_PROPERTY("Reason", "s", NULL, ROW(reason), EMITS_CHANGE),
         SD_BUS_PROPERTY("Live", "b", NULL, ROW(is_alive), EMITS_CHANGE),
         SD_BUS_PROPERTY("LiveChangeTimestamp", "t", NULL, ROW(live_since), EMITS_CHANGE),
+        SD_BUS_PROPERTY("MeasuredLive", "b", NULL, ROW(is_measured_alive), 0),
         SD_BUS_PROPERTY("Ready", "b", NULL, ROW(is_ready), EMITS_CHANGE),
         SD_BUS_PROPERTY("ReadyChangeTimestamp", "t", NULL, ROW(ready_since), EMITS_CHANGE),
         SD_BUS_PROPERTY("ReadyHTTPStatus", "q", NULL, ROW(ready_http_status), EMITS_CHANGE),

@@ -16,6 +16,7 @@ MAY_INCLUDE = {
     "check": {"base", "model", "io", "check"},
     "output": {"base", "model", "io", "output"},
     "ctl": {"base", "model", "ctl"},
+    "run": {"base", "io", "run"},
 }
 
 # model/ is pure: no descriptors, no clocks, no logging, nothing of systemd.

@@ -27,7 +27,8 @@ FOREIGN = {"ListenStream", "LoadCredential", "LoadCredentialEncrypted", "Private
            "MemoryMax", "PrivateDevices", "ProtectProc", "TasksMax", "ProtectClock",
            "ReadWritePaths",
            "ExecStart", "ExecStop", "TimeoutStartSec", "TimeoutStopSec", "Restart", "BindsTo",
-           "Requires", "WantedBy", "Key", "InhibitDelayMaxSec"}
+           "Requires", "Wants", "WantedBy", "Key", "InhibitDelayMaxSec",
+           "DynamicUser", "ExecStartPost", "NotifyAccess", "RestrictAddressFamilies"}
 
 
 class Facts:

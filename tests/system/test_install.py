@@ -41,8 +41,8 @@ def test_comes_back_at_boot(installed):
 
 
 def test_the_manual_is_there(installed):
-    for page in ("vitald.8", "vitalctl.1", "vitald.conf.5", "vitald.services.5", "vitald-http.7",
-                 "org.vitald1.5"):
+    for page in ("vitald.8", "vitalctl.1", "vitald-run.1", "vitald.conf.5", "vitald.services.5",
+                 "vitald-http.7", "org.vitald1.5"):
         assert list((installed.root / f"usr/share/man/man{page[-1]}").glob(f"{page}*"))
 
 
