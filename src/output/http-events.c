@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "output/http-gate.h"
+
 #define EVENT_MAX 64
 
 /* What comes later within this time is told at its end. */
@@ -30,11 +32,20 @@ static void events_arm(HttpEvents *e, usec_t when) {
         sd_event_source_set_enabled(e->timer, SD_EVENT_ONESHOT);
 }
 
+static bool on_may_stay(void *userdata, const HttpPeer *peer) {
+        const HttpEvents *e = userdata;
+
+        return http_gate_lets_in(&publisher_current(e->publisher)->config->http, peer);
+}
+
 static void events_tell(HttpEvents *e) {
         const Snapshot *s = publisher_current(e->publisher);
         char event[EVENT_MAX];
         int n;
 
+        /* A reload may have changed who may ask. */
+        if (s)
+                http_server_end_streams(e->server, on_may_stay, e);
         if (s && s->sequence != e->told)
                 n = snprintf(event, sizeof(event), "data: %" PRIu64 "\n\n", s->sequence);
         else

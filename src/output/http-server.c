@@ -312,6 +312,17 @@ void http_server_broadcast(HttpServer *s, const char *bytes, size_t n) {
         server_end(s);
 }
 
+void http_server_end_streams(HttpServer *s, HttpMayStay may_stay, void *userdata) {
+        server_begin(s);
+        LIST_FOREACH_SAFE(i, &s->phases[HTTP_PHASE_STREAM]) {
+                HttpConnection *c = list_item(i, HttpConnection, phase_link);
+
+                if (!may_stay(userdata, &c->peer))
+                        http_connection_close(c);
+        }
+        server_end(s);
+}
+
 unsigned http_server_n_streams(const HttpServer *s) {
         return s->n_streams;
 }

@@ -94,6 +94,11 @@ void http_server_stop(HttpServer *s, HttpStopped stopped, void *userdata);
 /* Sends this to each stream. Who does not take it as a whole at once has not read what came before,
  * and is cut off. */
 void http_server_broadcast(HttpServer *s, const char *bytes, size_t n);
+
+/* Cuts off the streams of those who may not stay. */
+typedef bool (*HttpMayStay)(void *userdata, const HttpPeer *peer);
+void http_server_end_streams(HttpServer *s, HttpMayStay may_stay, void *userdata);
+
 unsigned http_server_n_streams(const HttpServer *s);
 
 /* Whether the server turns: after a kick it has progressed once its own epoll set has been

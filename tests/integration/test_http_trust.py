@@ -11,7 +11,7 @@ import pytest
 
 from lib.checks import section
 from lib.network import Network
-from lib.process import eventually
+from lib.process import SLOWNESS, eventually
 from lib.vitald import EAGER_ALLOCATOR
 
 # Every kind of path; none of them ever asks who one is.
@@ -77,6 +77,29 @@ def test_a_reload_is_for_open_connections_too(shop, network):
         shop.conf("[HTTP]\n")
         shop.reload()
         eventually(lambda: status() == 200)
+
+
+@needs_root
+def test_a_reload_ends_the_streams_of_those_it_lets_in_no_more(shop, network):
+    start(shop, network, "AllowFrom=192.0.2.0/24\n")
+    with network.connect("192.0.2.9") as out, network.connect("192.0.2.10") as still_in, \
+            network.connect("127.0.0.1") as near:
+        for s in (out, still_in, near):
+            s.settimeout(10 * SLOWNESS)
+            s.sendall(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert s.recv(65536).startswith(b"HTTP/1.1 200 ")
+        shop.conf("[HTTP]\nAllowFrom=192.0.2.10\n")
+        shop.reload()
+        while out.recv(65536):      # What was sent before, and then its end.
+            pass
+        # The others are told of what changes all the same.
+        (shop.directory / "file").unlink()
+        for s in (still_in, near):
+            data = b""
+            while data.count(b"data: ") < 2:
+                received = s.recv(65536)
+                assert received, data
+                data += received
 
 
 @pytest.mark.parametrize("text, complaint", [
