@@ -115,7 +115,7 @@ def servers(shared_postgres, redis, nginx):
 
 
 @pytest.mark.time_limit(300)
-def test_runs_that_pass(vitald, servers):
+def test_fault_49_runs_that_pass(vitald, servers):
     sections = {kind: section_of(kind, server) for kind, server in servers.items()}
     sections["disk"] = lambda name, more: f"[Check {name}]\nType=disk\nPath=/\n{more}"
     sections["memory"] = lambda name, more: f"[Check {name}]\nType=memory\n{more}"
@@ -132,7 +132,7 @@ def test_runs_that_pass(vitald, servers):
 
 
 @pytest.mark.time_limit(300)
-def test_runs_that_are_refused(vitald):
+def test_fault_49_runs_that_are_refused(vitald):
     nobody = Named(*refused_address().split(":"))
     kinds = ("postgresql", "redis", "http", "tcp")
     soak(vitald, {kind: section_of(kind, nobody) for kind in kinds}, ["fail"])
@@ -177,7 +177,7 @@ class Flapping:
 
 
 @pytest.mark.time_limit(300)
-def test_runs_towards_servers_that_flap(vitald, servers):
+def test_fault_49_runs_towards_servers_that_flap(vitald, servers):
     with Flapping(servers) as flapping:
         sections = {kind: section_of(kind, proxy, "Timeout=300ms\n")
                     for kind, proxy in flapping.proxies.items()}

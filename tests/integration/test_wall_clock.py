@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""The wall clock jumps, or is wrong from the start: only what is shown may follow it."""
+"""The wall clock jumps, or is wrong from the start: only what is shown may follow it. And the other
+clocks are far from where they begin."""
 
 import datetime
 import email.utils
+import os
+import pathlib
+import signal
+import subprocess
 import time
 
 import pytest
 
 from lib.peers import HANG
 from lib.preload import Clock, compile_library
-from lib.process import eventually
+from lib.process import SLOWNESS, children_of, eventually
 
 # A library in front of the sanitizers', and times that valgrind spoils.
 pytestmark = pytest.mark.timing
@@ -154,3 +159,42 @@ def test_fault_50_1970_at_the_start(vitald, http_server, clock):
         assert vitald.get("/health/ready").status == 200
     for at in shown(vitald):
         assert abs(at - time.time()) < 5
+
+
+# -- row 52 --
+
+FAR_SECONDS = 4_600_000_000     # As far as the kernel goes: half of 2^63 ns.
+
+
+def test_fault_52_a_host_that_has_been_up_for_146_years(vitald, http_server):
+    """Intervals, timeouts and ages are reckoned as ever; saturating sums end nothing."""
+    argv = ["/usr/bin/unshare", "--time", f"--monotonic={FAR_SECONDS}", f"--boottime={FAR_SECONDS}",
+            "--fork", "--kill-child"]
+    if subprocess.run([*argv, "/bin/true"], capture_output=True).returncode != 0:
+        pytest.skip("may not have a time namespace here")
+    vitald.wrap = lambda command: [*argv, *map(str, command)]
+    vitald.service("app", SERVICE.format(url=http_server.url())
+                   + f"[Check rare]\nType=http\nURL={http_server.url()}rare\nInterval=1d\n"
+                   "MaxAge=30d\n")
+    vitald.start()
+    (pid,) = children_of(vitald.pid)
+    offsets = pathlib.Path(f"/proc/{pid}/timens_offsets").read_text().split()
+    assert offsets[:3] == ["monotonic", str(FAR_SECONDS), "0"]
+    vitald.wait_status("/health/ready", 200)
+    before = len(http_server.requests)
+    began = time.monotonic()
+    eventually(lambda: len(http_server.requests) >= before + 5)
+    assert time.monotonic() - began > 4 * INTERVAL
+
+    done = vitald.vitalctl("override", "app/web", "unhealthy", "--timeout=1s", "--reason=test")
+    assert done.returncode == 0, done.stderr
+    began = time.monotonic()
+    assert vitald.get("/health/ready").status == 503
+    vitald.wait_status("/health/ready", 200)
+    assert 0.8 < time.monotonic() - began < 2 * SLOWNESS
+
+    http_server.reply = HANG
+    vitald.wait_check("app/web", healthy=False, reason="timeout")
+    assert sum(r.target == "/rare" for r in http_server.requests) == 1
+    os.kill(pid, signal.SIGTERM)    # unshare(1) minds none.
+    assert vitald.process.wait() == 0
