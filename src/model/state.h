@@ -25,8 +25,7 @@ typedef struct Override {
 
 typedef struct Drain {
         bool is_active;
-        bool ends_with_invocation; /* made by ExecStop= or shutdown: the unit's next start ends it
-                                    */
+        bool ends_with_invocation; /* made by ExecStop=: the unit's next start ends it */
         usec_t since_realtime, until_boottime;
         char note[NOTE_MAX], who[WHO_MAX];
 } Drain;
