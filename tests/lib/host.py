@@ -124,6 +124,17 @@ class Host:
                                  f"{done.stderr}")
         return done
 
+    def pid_outside(self, pid):
+        """What the process with this number inside is called out here."""
+        namespace = os.readlink(f"/proc/{self.pid}/ns/pid")
+        for status in pathlib.Path("/proc").glob("[0-9]*/status"):
+            with contextlib.suppress(OSError):
+                names = status.read_text().partition("\nNSpid:")[2].split("\n")[0].split()
+                if names[-1:] == [str(pid)] and \
+                        os.readlink(status.parent / "ns/pid") == namespace:
+                    return names[0]
+        raise AssertionError(f"no process {pid} inside")
+
     def systemctl(self, *argv, **options):
         return self.run(["systemctl", "--no-pager", *argv], **options)
 
