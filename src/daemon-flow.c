@@ -110,6 +110,7 @@ static void on_stalled(void *userdata, usec_t stall_usec) {
         log_notice("This host or vitald stood still for %s; checks that were running are run again "
                    "and do not count as failed",
                    timespan_format(text, stall_usec));
+        unit_actions_stalled(d->actions);
 }
 
 static void on_woken(void *userdata, usec_t late_usec) {

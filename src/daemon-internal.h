@@ -23,6 +23,7 @@
 #include "output/keeper.h"
 #include "output/notify.h"
 #include "output/publisher.h"
+#include "output/unit-actions.h"
 #include "output/watchdog.h"
 #include "version-files.h"
 
@@ -40,6 +41,7 @@ typedef struct Daemon {
         Watchdog *watchdog;           /* owned */
         HttpProbers *probers;         /* owned */
         Hooks *hooks;                 /* owned */
+        UnitActions *actions;         /* owned */
         HttpRoutes *routes;           /* owned */
         HttpServer *http;             /* owned */
         HttpEvents *events;           /* owned */

@@ -112,6 +112,7 @@ static void on_stats(void *userdata, MetricsStats *ret) {
                 .n_connections = http_server_n_connections(d->http),
                 .loop_lag_usec = loop_lag_recent_usec(&d->lag),
                 .lateness_usec = loop_lag_recent_usec(&d->lateness),
+                .actions = unit_actions_get(d->actions),
                 .log_dropped = log_dropped(),
                 .n_stalls = d->n_stalls,
                 .restored_realtime = keeper_restoration(d->keeper)->restored_realtime,
@@ -207,6 +208,27 @@ static void on_version(void *userdata, size_t service, const char *version) {
         daemon_publish(d);
 }
 
+static void on_restarts_changed(void *userdata, size_t service) {
+        Daemon *d = userdata;
+
+        if (d->bus)
+                bus_service_changed(d->bus, service);
+}
+
+static int daemon_make_actions(Daemon *d) {
+        const UnitActionsContext context = {
+                .event = d->event,
+                .publisher = d->publisher,
+                .systemd = d->systemd,
+                .workers = engine_workers(d->engine),
+                .runtime_directory = d->options->runtime_directory,
+                .changed = on_restarts_changed,
+                .userdata = d,
+        };
+
+        return unit_actions_new(&context, &d->actions);
+}
+
 /* In the order in which a snapshot goes through them: those that push to the service manager first.
  */
 static int daemon_make_outputs(Daemon *d) {
@@ -246,6 +268,9 @@ static int daemon_make_outputs(Daemon *d) {
         r = hooks_new(d->event, d->publisher, d->systemd, d->options->runtime_directory, &d->hooks);
         if (r < 0)
                 return r;
+        r = daemon_make_actions(d);
+        if (r < 0)
+                return r;
         return watchdog_new(d->event, d->publisher, d->notify, d->options->runtime_directory,
                             &watchdog_handler, d, &d->watchdog);
 }
@@ -266,6 +291,7 @@ static int daemon_start(Daemon *d) {
                 .control = &d->control,
                 .history = d->history,
                 .probers = d->probers,
+                .actions = unit_actions_get(d->actions),
                 .next_run = on_next_run,
                 .listening = on_listening,
                 .userdata = d,
@@ -295,6 +321,7 @@ static void daemon_done(Daemon *d) {
         version_files_free(d->versions);
         watchdog_free(d->watchdog);
         hooks_free(d->hooks);
+        unit_actions_free(d->actions);
         http_events_free(d->events);
         http_server_free(d->http);
         agent_free(d->agent);

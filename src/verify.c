@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "config/logind.h"
 #include "config/verify.h"
+#include "verify-rights.h"
 
 int verify_format_from_string(const char *s, VerifyFormat *ret) {
         static const char *const words[] = {
@@ -74,12 +75,18 @@ int verify(const VerifyOptions *options) {
         _cleanup_(config_unrefp) Config *config = NULL;
         _cleanup_(findings_done) Findings findings = {};
         _cleanup_(places_done) Places places = {};
+        _cleanup_(verify_rights_done) VerifyRights rights = {};
         ConfigSources sources = options->sources;
-        LintFacts facts = { .watchdog_usec = options->watchdog_usec };
+        LintFacts facts = {
+                .watchdog_usec = options->watchdog_usec,
+                .restart_right = verify_rights_ask,
+                .userdata = &rights,
+        };
         Verification v = { .places = &places, .findings = &findings };
         int r;
 
         sources.places = &places;
+        rights.is_elsewhere = options->sources.root && *options->sources.root;
         r = config_load(&sources, &config);
         if (r >= 0)
                 r = logind_delay_max(sources.root, &facts.shutdown_delay_usec);

@@ -153,3 +153,16 @@ void section_fault(const SectionApply *a, const char *key, const char *why) {
         else
                 apply_fault(a, a->section->file, a->section->line, key, why);
 }
+
+void section_fault_at(const Section *s, Diagnostics *d, const char *key, const char *why) {
+        char title[SECTION_TITLE_MAX];
+        const char *file = s->file;
+        unsigned line = s->line;
+
+        for (size_t i = 0; i < s->n; i++)
+                if (str_equal(s->items[i].key, key) && *s->items[i].value) {
+                        file = s->items[i].file;
+                        line = s->items[i].line;
+                }
+        diagnostics_add(d, file, line, "%s= in %s: %s", key, section_title(title, s), why);
+}

@@ -37,3 +37,6 @@ void section_require(const SectionApply *a);
 
 /* A fault of one key, at the place where it was set last, else at the section's header. */
 void section_fault(const SectionApply *a, const char *key, const char *why);
+
+/* The same for who knows nothing of the options. */
+void section_fault_at(const Section *s, Diagnostics *d, const char *key, const char *why);

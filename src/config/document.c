@@ -249,6 +249,16 @@ int document_load_texts(const FileText texts[], size_t n, Diagnostics *diagnosti
         return 0;
 }
 
+const Section *document_find_named(const Document *d, const char *kind, const char *name) {
+        for (size_t i = 0; i < d->n_sections; i++) {
+                const Section *s = &d->sections[i];
+
+                if (str_equal(s->kind, kind) && s->argument && str_equal(s->argument, name))
+                        return s;
+        }
+        return NULL;
+}
+
 const Section *document_find(const Document *d, const char *kind) {
         for (size_t i = 0; i < d->n_sections; i++)
                 if (str_equal(d->sections[i].kind, kind))

@@ -63,6 +63,9 @@ int document_load_texts(const FileText texts[], size_t n, Diagnostics *diagnosti
 /* The section of that kind, or NULL. */
 const Section *document_find(const Document *d, const char *kind);
 
+/* That of [KIND NAME]. */
+const Section *document_find_named(const Document *d, const char *kind, const char *name);
+
 /* "[Check database]", for messages. Returns buf. */
 #define SECTION_TITLE_MAX 128
 #define NAME_SHOWN_MAX    80

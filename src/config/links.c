@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "base/text.h"
+#include "config/apply.h"
 #include "config/check-loader.h"
 
 typedef struct Links {
@@ -18,33 +19,11 @@ static CheckConfig *link_check(const Links *l, size_t i) {
         return l->config->checks[l->config->services[l->service].first_check + i];
 }
 
-static const Section *link_section(const Links *l, const CheckConfig *c) {
-        for (size_t i = 0; i < l->document->n_sections; i++) {
-                const Section *s = &l->document->sections[i];
-
-                if (str_equal(s->kind, "Check") && s->argument && str_equal(s->argument, c->name))
-                        return s;
-        }
-        return NULL;
-}
-
-/* Where the key of that name was set, else the section's header. */
 static void link_fault(const Links *l, const CheckConfig *c, const char *key, const char *why) {
-        const Section *s = link_section(l, c);
-        char title[SECTION_TITLE_MAX];
-        const char *file;
-        unsigned line;
+        const Section *s = document_find_named(l->document, "Check", c->name);
 
         assert(s);
-        file = s->file;
-        line = s->line;
-        for (size_t i = 0; i < s->n; i++)
-                if (str_equal(s->items[i].key, key) && *s->items[i].value) {
-                        file = s->items[i].file;
-                        line = s->items[i].line;
-                }
-        diagnostics_add(l->diagnostics, file, line, "%s= in %s: %s", key, section_title(title, s),
-                        why);
+        section_fault_at(s, l->diagnostics, key, why);
 }
 
 static const char *link_key(const CheckConfig *c) {

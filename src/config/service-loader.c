@@ -5,6 +5,7 @@
 #include "config/check-loader.h"
 #include "config/links.h"
 #include "config/loader-internal.h"
+#include "config/restarts.h"
 
 #define BUILTIN_FILE "host.conf"
 
@@ -118,11 +119,16 @@ static int loader_service_sections(Loader *l, ServiceLoad *s) {
 /* With a fault there may be checks missing that others name. */
 static int loader_service_links(Loader *l, ServiceLoad *s) {
         Config *c = l->config;
+        size_t service = (size_t) (s->service - c->services);
+        int r;
 
         s->service->n_checks = c->n_checks - s->service->first_check;
         if (diagnostics_count(&c->diagnostics) > s->first_fault)
                 return 0;
-        return links_make(c, (size_t) (s->service - c->services), &s->document, &c->diagnostics);
+        r = links_make(c, service, &s->document, &c->diagnostics);
+        if (r >= 0)
+                restarts_verify(c, service, &s->document, &c->diagnostics);
+        return r;
 }
 
 /* What is in shadow has no say in the host's verdict. */

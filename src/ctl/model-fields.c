@@ -37,6 +37,10 @@ static const Field host_items[] = {
         FIELD(View, "LoadBalancer", STRING, load_balancer),
         FIELD(View, "LoadBalancerNoticeUSec", SPAN, load_balancer_notice),
         FIELD(View, "LoadBalancerThreshold", NUMBER, load_balancer_threshold),
+        FIELD(View, "RestartBudgetBurst", NUMBER, budget_burst),
+        FIELD(View, "RestartBudgetIntervalUSec", SPAN, budget_interval),
+        FIELD(View, "RestartBudgetRemaining", NUMBER, budget_left),
+        FIELD(View, "RestartBudgetNextTimestamp", TIME, budget_next),
 };
 
 static const Field service_items[] = {
@@ -52,6 +56,16 @@ static const Field service_items[] = {
         FIELD(ServiceInfo, "CountsForHost", BOOL, counts_for_host),
         FIELD(ServiceInfo, "Shadow", BOOL, is_shadow),
         FIELD(ServiceInfo, "OnLivenessFailure", STRING, on_liveness_failure),
+        FIELD(ServiceInfo, "OnStartupFailure", STRING, on_startup_failure),
+        FIELD(ServiceInfo, "RestartState", STRING, restart_state),
+        FIELD(ServiceInfo, "RestartHeldBy", STRING, restart_held_by),
+        FIELD(ServiceInfo, "Restarts", NUMBER, n_restarts),
+        FIELD(ServiceInfo, "RestartsInRow", NUMBER, n_restarts_in_row),
+        FIELD(ServiceInfo, "RestartLimit", NUMBER, restart_limit),
+        FIELD(ServiceInfo, "RestartResetAfterUSec", SPAN, restart_reset_after),
+        FIELD(ServiceInfo, "LastRestartTimestamp", TIME, last_restart),
+        FIELD(ServiceInfo, "NextRestartTimestamp", TIME, next_restart),
+        FIELD(ServiceInfo, "FailStaticTimestamp", TIME, static_since),
 };
 
 static const Field check_items[] = {

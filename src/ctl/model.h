@@ -114,6 +114,10 @@ typedef struct ServiceInfo {
         char *invocation_id; /* owned: of the unit's start that the verdicts are about */
         char *version;       /* owned: the application's */
         bool counts_for_host, is_shadow;
+        char *on_startup_failure, *restart_state, *restart_held_by; /* owned */
+        uint64_t n_restarts, n_restarts_in_row, restart_limit;
+        usec_t restart_reset_after;
+        usec_t last_restart, next_restart, static_since; /* 0: never */
         Verdicts verdicts;
         CheckInfo *checks; /* owned, by name */
         size_t n_checks;
@@ -128,11 +132,13 @@ typedef struct View {
         usec_t copy_time;   /* of its last good copy that is in force; 0: none is */
         char *reload_error; /* owned: why the last reload was refused; "" if it was not */
         usec_t reload_time;
-        char **listening;                 /* owned */
-        char *load_balancer;              /* owned */
-        usec_t load_balancer_notice;      /* 0: not known */
-        uint64_t load_balancer_threshold; /* 0: not known */
-        ServiceInfo *services;            /* owned, by name */
+        char **listening;                   /* owned */
+        char *load_balancer;                /* owned */
+        usec_t load_balancer_notice;        /* 0: not known */
+        uint64_t load_balancer_threshold;   /* 0: not known */
+        uint64_t budget_burst, budget_left; /* restarts */
+        usec_t budget_interval, budget_next;
+        ServiceInfo *services; /* owned, by name */
         size_t n_services;
 } View;
 

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/address.h"
+#include "ctl/restarts.h"
 #include "ctl/table.h"
 #include "ctl/words.h"
 
@@ -102,6 +103,14 @@ static void note_probers(Table *t, const ServiceInfo *s) {
                 table_note(t, COLUMN_STATE, TONE_PLAIN, "%s", b.text);
 }
 
+static void note_restart(Table *t, const ServiceInfo *s, const View *v) {
+        _cleanup_strbuf_ StrBuf b = {};
+
+        restart_describe(&b, s, v);
+        if (b.text)
+                table_note(t, COLUMN_STATE, restart_tone(s), "%s", b.text);
+}
+
 /* The text beside the service that no check is the cause of. */
 static void service_text(StrBuf *b, const ServiceInfo *s, const View *v) {
         if (service_is_refused(s))
@@ -164,6 +173,7 @@ static void add_service(Table *t, const View *v, const ServiceInfo *s) {
         add_copy(t, v, s, &has_text);
         if (!has_text)
                 table_cell(t, TONE_PLAIN, "%s", "");
+        note_restart(t, s, v);
 }
 
 static void add_check(Table *t, const View *v, const ServiceInfo *s, const CheckInfo *c) {
@@ -251,22 +261,42 @@ static void print_copy(const Screen *screen, const char *name, const char *fault
                 screen_wrap(screen, TONE_WARNING, b.text, 0, 2);
 }
 
+static bool any_restart_is_near(const View *v) {
+        for (size_t i = 0; i < v->n_services; i++)
+                if (restart_is_near(&v->services[i]))
+                        return true;
+        return false;
+}
+
+/* " shop (OnLivenessFailure=restart: restart in 8s)" */
+static void append_restart(StrBuf *b, const ServiceInfo *s, const View *v) {
+        _cleanup_strbuf_ StrBuf brief = {};
+
+        restart_describe_briefly(&brief, s, v);
+        strbuf_printf(b, " %s", s->name);
+        if (!s->verdicts.is_alive && *s->on_liveness_failure)
+                strbuf_printf(b, " (OnLivenessFailure=%s%s%s)", s->on_liveness_failure,
+                              brief.text ? ": " : "", brief.text ? brief.text : "");
+        else if (brief.text)
+                strbuf_printf(b, " (%s)", brief.text);
+}
+
+/* A start may fail while all is alive, and an override changes nothing of what is to be done. */
 static void append_liveness(StrBuf *b, const View *v) {
         bool any = false;
 
-        if (v->verdicts.is_alive) {
+        if (v->verdicts.is_alive && !any_restart_is_near(v)) {
                 strbuf_append(b, "Liveness alive: nothing will be restarted.");
                 return;
         }
-        strbuf_append(b, "Liveness dead:");
+        strbuf_append(b, v->verdicts.is_alive ? "Liveness alive, but:" : "Liveness dead:");
         for (size_t i = 0; i < v->n_services; i++) {
                 const ServiceInfo *s = &v->services[i];
 
-                if (s->verdicts.is_alive)
+                if (s->verdicts.is_alive && !restart_is_near(s))
                         continue;
-                strbuf_printf(b, "%s %s", any ? "," : "", s->name);
-                if (*s->on_liveness_failure)
-                        strbuf_printf(b, " (OnLivenessFailure=%s)", s->on_liveness_failure);
+                strbuf_append(b, any ? "," : "");
+                append_restart(b, s, v);
                 any = true;
         }
         strbuf_append(b, ".");
@@ -336,6 +366,21 @@ static void print_what(const Screen *screen, const ServiceInfo *s) {
                 fprintf(screen->file, "  %s\n", b.text + strlen(", "));
 }
 
+static void print_restarts(const Screen *screen, const View *v, const ServiceInfo *s) {
+        _cleanup_strbuf_ StrBuf b = {};
+        char age[TIMESPAN_MAX];
+
+        restart_describe(&b, s, v);
+        if (b.text)
+                screen_wrap(screen, restart_tone(s), b.text, 0, 2);
+        else if (s->n_restarts > 0)
+                fprintf(screen->file, "%s%s was restarted %" PRIu64 " %s, %s ago%s.%s\n",
+                        tone_begin(screen, TONE_FAINT), s->unit, s->n_restarts,
+                        s->n_restarts == 1 ? "time" : "times",
+                        age_format(age, s->last_restart, v->realtime),
+                        s->n_restarts == 1 ? "" : " the last time", tone_end(screen, TONE_FAINT));
+}
+
 void status_print_service(const Screen *screen, const View *v, const ServiceInfo *s) {
         _cleanup_table_ Table t = { .n_columns = COLUMNS };
         _cleanup_strbuf_ StrBuf cause = {}, name = {};
@@ -353,6 +398,7 @@ void status_print_service(const Screen *screen, const View *v, const ServiceInfo
         print_probers(screen, &s->verdicts);
         print_overrides(screen, v, s);
         print_copy(screen, s->name, s->defect, s->copy_time, v);
+        print_restarts(screen, v, s);
         fprintf(screen->file, "%sLiveness %s, %s.%s\n", tone_begin(screen, TONE_FAINT),
                 s->verdicts.is_alive ? "alive" : "dead",
                 s->verdicts.is_started ? "started" : "not started", tone_end(screen, TONE_FAINT));

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "ctl/json.h"
+#include "ctl/restarts.h"
 #include "ctl/status.h"
 #include "ctl/table.h"
 #include "ctl/words.h"
@@ -125,9 +126,20 @@ static void why_obstacle(const Screen *screen, const Verdicts *d, const char *de
         screen_wrap(screen, TONE_PLAIN, b.text, 2, 4);
 }
 
+static void why_restarts(const Screen *screen, const ServiceInfo *s, const View *v) {
+        _cleanup_strbuf_ StrBuf b = {};
+
+        restart_describe(&b, s, v);
+        if (!b.text)
+                return;
+        fputs("  ", screen->file);
+        screen_wrap(screen, restart_tone(s), b.text, 2, 4);
+}
+
 static void why_service(const Screen *screen, const ServiceInfo *s, const View *v) {
         why_heading(screen, s->name, &s->verdicts, v);
         why_obstacle(screen, &s->verdicts, service_is_refused(s) ? s->defect : "", s, v);
+        why_restarts(screen, s, v);
         for (CauseKind kind = 0; kind < CAUSE_KINDS && !service_is_down(s); kind++)
                 for (size_t i = 0; i < s->n_checks; i++)
                         if (check_is_cause(&s->checks[i], kind))

@@ -7,6 +7,7 @@
 #include "base/address.h"
 #include "base/parse.h"
 #include "base/text.h"
+#include "model/restart-budget.h"
 
 /* -- Listen= ----------------------------------------------------------------------------------- */
 
@@ -212,7 +213,8 @@ const OptionType option_http_alias = {
 
 const char *const probe_words[] = { "readiness", "liveness", "startup", NULL };
 
-const char *const on_liveness_failure_words[] = { "none", "watchdog", NULL };
+const char *const on_liveness_failure_words[] = { "none", "watchdog", "restart", NULL };
+const char *const on_startup_failure_words[] = { "none", "restart", NULL };
 static const char *const notify_ready_words[] = { "checked", "listening", "started", NULL };
 static const char *const layout_words[] = { "standard", "components", NULL };
 static const char *const down_status_words[] = { "503", "500", NULL };
@@ -275,6 +277,20 @@ static const Option service_options[] = {
         { .key = "OnLivenessFailure", .type = &option_word,
           FIELD(ServiceConfig, on_liveness_failure), .fallback = "none",
           .words = on_liveness_failure_words },
+        { .key = "OnStartupFailure", .type = &option_word,
+          FIELD(ServiceConfig, on_startup_failure), .fallback = "none",
+          .words = on_startup_failure_words },
+        { .key = "RestartBackoff", .type = &option_timespan,
+          FIELD(ServiceConfig, restart_backoff_usec), .fallback = "10s", .min = USEC_PER_SEC,
+          .max = USEC_PER_DAY },
+        { .key = "RestartBackoffMax", .type = &option_timespan,
+          FIELD(ServiceConfig, restart_backoff_max_usec), .fallback = "5min", .min = USEC_PER_SEC,
+          .max = USEC_PER_DAY },
+        { .key = "RestartResetAfter", .type = &option_timespan,
+          FIELD(ServiceConfig, restart_reset_after_usec), .fallback = "10min",
+          .min = USEC_PER_SEC, .max = 30 * USEC_PER_DAY },
+        { .key = "RestartLimit", .type = &option_unsigned, FIELD(ServiceConfig, restart_limit),
+          .fallback = "3", .min = 1, .max = 1000 },
         { .key = "OnFlip", .type = &option_unit_pattern, FIELD(ServiceConfig, on_flip) },
         { .key = "Host", .type = &option_bool, FIELD(ServiceConfig, counts_for_host),
           .fallback = "yes" },
@@ -290,6 +306,12 @@ static const Option daemon_options[] = {
         { .key = "OnFlip", .type = &option_unit_pattern, FIELD(DaemonConfig, on_flip) },
         { .key = "DrainOnShutdown", .type = &option_bool, FIELD(DaemonConfig, drain_on_shutdown),
           .fallback = "yes" },
+        { .key = "RestartBudgetBurst", .type = &option_unsigned,
+          FIELD(DaemonConfig, restart_budget_burst), .fallback = "5", .min = 0,
+          .max = RESTART_BUDGET_MAX },
+        { .key = "RestartBudgetInterval", .type = &option_timespan,
+          FIELD(DaemonConfig, restart_budget_interval_usec), .fallback = "10min",
+          .min = USEC_PER_SEC, .max = USEC_PER_DAY },
 };
 
 static const Option agent_options[] = {

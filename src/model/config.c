@@ -126,6 +126,12 @@ Config *config_unref(Config *c) {
         return --c->n_ref == 0 ? config_free(c) : NULL;
 }
 
+bool service_config_restarts(const ServiceConfig *s) {
+        return s->unit && !s->is_shadow && !s->defect &&
+               (s->on_liveness_failure == ON_LIVENESS_FAILURE_RESTART ||
+                s->on_startup_failure == ON_STARTUP_FAILURE_RESTART);
+}
+
 size_t config_find_service(const Config *c, const char *name) {
         size_t low = 0, high = c->n_services;
 

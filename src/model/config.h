@@ -114,10 +114,18 @@ bool check_config_same_target(const CheckConfig *a, const CheckConfig *b);
 typedef enum OnLivenessFailure {
         ON_LIVENESS_FAILURE_NONE,
         ON_LIVENESS_FAILURE_WATCHDOG,
+        ON_LIVENESS_FAILURE_RESTART,
 } OnLivenessFailure;
 
 /* The words of OnLivenessFailure= in the order of the enum; ends with NULL. */
 extern const char *const on_liveness_failure_words[];
+
+typedef enum OnStartupFailure {
+        ON_STARTUP_FAILURE_NONE,
+        ON_STARTUP_FAILURE_RESTART,
+} OnStartupFailure;
+
+extern const char *const on_startup_failure_words[]; /* likewise */
 
 typedef struct ServiceConfig {
         char *name;          /* owned */
@@ -128,9 +136,13 @@ typedef struct ServiceConfig {
         char *version_file;  /* owned, may be NULL: or where it stands */
         usec_t startup_timeout_usec;
         unsigned on_liveness_failure; /* OnLivenessFailure */
-        char *on_flip;                /* owned, may be NULL: OnFlip=, a unit with %s in its name */
-        bool counts_for_host;         /* Host=; no for the built-in service and in shadow */
-        bool is_shadow;               /* Shadow=: its verdicts are shown and nothing follows */
+        unsigned on_startup_failure;  /* OnStartupFailure */
+        usec_t restart_backoff_usec, restart_backoff_max_usec;
+        usec_t restart_reset_after_usec; /* of health, until restarts are forgotten */
+        uint64_t restart_limit;          /* without a cure, until the unit is left running */
+        char *on_flip;        /* owned, may be NULL: OnFlip=, a unit with %s in its name */
+        bool counts_for_host; /* Host=; no for the built-in service and in shadow */
+        bool is_shadow;       /* Shadow=: its verdicts are shown and nothing follows */
         bool is_builtin;
         char *defect; /* owned; "FILE:LINE: text" of the first fault, or NULL. Then it has no
                          checks. */
@@ -157,6 +169,8 @@ typedef struct DaemonConfig {
         uint64_t max_concurrent_checks;
         bool drain_on_shutdown; /* readiness ends before the host goes down */
         char *on_flip;          /* owned, may be NULL: as that of services, for the host */
+        uint64_t restart_budget_burst;
+        usec_t restart_budget_interval_usec;
 } DaemonConfig;
 
 extern const Schema daemon_schema; /* fields of DaemonConfig */
@@ -292,6 +306,9 @@ int config_order(Config *c, size_t service, size_t *ret_cyclic);
 
 /* The check that runs for all that say From=NAME. */
 size_t config_find_shared(const Config *c, const char *name);
+
+/* Whether it may ever restart its unit. */
+bool service_config_restarts(const ServiceConfig *s);
 
 /* INDEX_NONE if there is none of that name. */
 size_t config_find_service(const Config *c, const char *name);

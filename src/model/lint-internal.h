@@ -5,6 +5,7 @@
  * it finds by lint_say(); which severity that has, and its name, stand in the table of lint.c. */
 
 #include "model/lint.h"
+#include "model/probe.h"
 
 typedef struct LintRule LintRule;
 
@@ -59,3 +60,13 @@ void lint_balancer_networks(Lint *l);
 void lint_balancer_numbers(Lint *l);
 void lint_shutdown_delay(Lint *l);
 void lint_balancer_default_probe(Lint *l);
+
+/* -- lint-restarts.c --------------------------------------------------------------------------- */
+
+void lint_restart_threshold(Lint *l, const ServiceConfig *s, const CheckConfig *c);
+void lint_startup_action(Lint *l, const ServiceConfig *s);
+void lint_restart_delays(Lint *l, const ServiceConfig *s);
+void lint_restart_forbidden(Lint *l, const ServiceConfig *s);
+void lint_restart_budget(Lint *l, const ServiceConfig *s);
+void lint_restart_denied(Lint *l, const ServiceConfig *s);
+void lint_restart_right(Lint *l, const ServiceConfig *s);

@@ -23,11 +23,22 @@ static const char *target_text(const CheckConfig *c) {
 
 /* -- liveness ---------------------------------------------------------------------------------- */
 
+static bool is_remote_startup_restart(const ServiceConfig *s, const CheckConfig *c) {
+        return feeds(s, c, PROBE_STARTUP) && c->target.is_remote &&
+               s->on_startup_failure == ON_STARTUP_FAILURE_RESTART;
+}
+
 static bool is_remote_liveness(const ServiceConfig *s, const CheckConfig *c) {
         return feeds(s, c, PROBE_LIVENESS) && c->target.is_remote;
 }
 
 void lint_remote_restart(Lint *l, const ServiceConfig *s, const CheckConfig *c) {
+        if (is_remote_startup_restart(s, c))
+                lint_say(l, "AllowRemoteLiveness",
+                         "while %s is away no start succeeds, OnStartupFailure=restart acts on "
+                         "every host at the same time, and no restart here mends it; take startup "
+                         "out of Probes=",
+                         target_text(c));
         if (!is_remote_liveness(s, c) || s->on_liveness_failure == ON_LIVENESS_FAILURE_NONE)
                 return;
         lint_say(l, "AllowRemoteLiveness",

@@ -14,10 +14,16 @@ typedef enum LintSeverity {
 
 const char *lint_severity_to_string(LintSeverity s); /* "warning" */
 
+typedef enum LintRight { LINT_RIGHT_UNKNOWN, LINT_RIGHT_GIVEN, LINT_RIGHT_DENIED } LintRight;
+
 /* What is not in the files. */
 typedef struct LintFacts {
         usec_t watchdog_usec;       /* WatchdogSec= of vitald's unit; 0: not known */
         usec_t shutdown_delay_usec; /* InhibitDelayMaxSec= of logind; 0: not known */
+
+        /* Whether vitald may restart that unit; NULL: nobody asks. */
+        LintRight (*restart_right)(void *userdata, const char *unit);
+        void *userdata;
 } LintFacts;
 
 typedef struct Finding {

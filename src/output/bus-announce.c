@@ -299,6 +299,16 @@ void bus_announce(BusAnnouncer *a, const BusPaths *gone, const Snapshot *old, co
         flush(a);
 }
 
+/* Before the announcer knows of a new configuration it has nothing to tell of the old one. */
+void bus_announce_service(BusAnnouncer *a, size_t service) {
+        const Snapshot *s = publisher_current(a->bus->context.publisher);
+
+        if (!s || a->config != s->config)
+                return;
+        mark(a, &a->services[service]);
+        flush(a);
+}
+
 BusAnnouncer *bus_announcer_free(BusAnnouncer *a) {
         if (!a)
                 return NULL;

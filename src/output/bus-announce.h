@@ -18,3 +18,6 @@ DEFINE_CLEANUP(BusAnnouncer *, bus_announcer_free);
 /* new is the current snapshot, and the Bus' paths are its paths. gone: the paths of another
  * configuration before this one, or NULL; borrowed for the call. */
 void bus_announce(BusAnnouncer *a, const BusPaths *gone, const Snapshot *old, const Snapshot *new);
+
+/* A service (by its index in the current snapshot) has something to tell. */
+void bus_announce_service(BusAnnouncer *a, size_t service);

@@ -10,6 +10,7 @@
 #include "output/bus-call.h"
 #include "output/bus-change.h"
 #include "output/bus-link.h"
+#include "output/bus-restart.h"
 #include "output/bus-why.h"
 #include "output/summary.h"
 
@@ -27,6 +28,7 @@ typedef struct ManagerRow {
         char **listening;
         const char *load_balancer;
         uint64_t load_balancer_notice_usec, load_balancer_threshold;
+        BusRestartBudgetRow budget;
         char status_buffer[SUMMARY_MAX], build_buffer[BUILD_ID_MAX];
         const char *status, *worst_service;
 } ManagerRow;
@@ -84,6 +86,7 @@ static void row_fill(ManagerRow *row) {
         row->load_balancer = load_balancer_words[s->config->http.load_balancer];
         row->load_balancer_notice_usec = load_balancer_notice_usec(&s->config->http);
         row->load_balancer_threshold = load_balancer_threshold(&s->config->http);
+        bus_restart_budget_row(context->actions, &row->budget);
         row->listening = (char **) (uintptr_t) context->listening(context->userdata);
 }
 
@@ -277,6 +280,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_PROPERTY("LoadBalancer", "s", NULL, ROW(load_balancer), 0),
         SD_BUS_PROPERTY("LoadBalancerNoticeUSec", "t", NULL, ROW(load_balancer_notice_usec), 0),
         SD_BUS_PROPERTY("LoadBalancerThreshold", "t", NULL, ROW(load_balancer_threshold), 0),
+        BUS_RESTART_BUDGET_PROPERTIES(ManagerRow, budget),
         SD_BUS_METHOD_WITH_NAMES("ListServices", NULL, , "a(ssso)", SD_BUS_PARAM(services),
                                  method_list_services, UNPRIVILEGED),
         SD_BUS_METHOD_WITH_NAMES("ListChecks", NULL, , "a(sssso)", SD_BUS_PARAM(checks),

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "output/bus-change.h"
 #include "output/bus-link.h"
+#include "output/bus-restart.h"
 #include "output/bus-why.h"
 #include "output/summary.h"
 
@@ -18,6 +19,7 @@ typedef struct ServiceRow {
         uint64_t live_since, ready_since, started_since;
         BusDrainRow drain;
         uint64_t startup_timeout_usec, sequence, copy_realtime;
+        BusRestartRow restart;
         const char *worst_check;
 } ServiceRow;
 
@@ -50,6 +52,8 @@ static void row_fill(ServiceRow *row) {
         row->counts_for_host = config->counts_for_host;
         row->is_shadow = config->is_shadow;
         row->on_liveness_failure = on_liveness_failure_words[config->on_liveness_failure];
+        bus_restart_row(row->target.link->bus->context.actions, config, row->target.index,
+                        &row->restart);
         row->ready_http_status = bus_ready_http_status(s, &view->verdict);
         row->live_since = view->since[PROBE_LIVENESS].realtime;
         row->ready_since = view->since[PROBE_READINESS].realtime;
@@ -129,6 +133,7 @@ static const sd_bus_vtable service_vtable[] = {
         SD_BUS_PROPERTY("LastGoodTimestamp", "t", NULL, ROW(copy_realtime), 0),
         SD_BUS_PROPERTY("StartupTimeoutUSec", "t", NULL, ROW(startup_timeout_usec), 0),
         SD_BUS_PROPERTY("OnLivenessFailure", "s", NULL, ROW(on_liveness_failure), 0),
+        BUS_RESTART_PROPERTIES(ServiceRow, restart),
         SD_BUS_PROPERTY("Checks", "ao", get_checks, 0, 0),
         SD_BUS_METHOD_WITH_NAMES("Drain", "ts", SD_BUS_PARAM(timeout_usec) SD_BUS_PARAM(reason),
                                  NULL, , bus_method_drain, UNPRIVILEGED),

@@ -109,6 +109,10 @@ static int bus_begin(Bus *b, const char *runtime_directory) {
                                   BUS_PRIORITY, BUS_NAME, &handlers, b, &b->connection);
 }
 
+void bus_service_changed(Bus *b, size_t service) {
+        bus_announce_service(b->announcer, service);
+}
+
 Bus *bus_free(Bus *b) {
         if (!b)
                 return NULL;

@@ -8,6 +8,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "model/actions.h"
 #include "model/control.h"
 #include "output/history.h"
 #include "output/http-probers.h"
@@ -30,6 +31,7 @@ typedef struct BusContext {
         const Control *control;
         const History *history;
         const HttpProbers *probers;
+        const Actions *actions;
 
         /* CLOCK_MONOTONIC of a check's next run, USEC_INFINITY for none. */
         usec_t (*next_run)(void *userdata, size_t check);
@@ -47,6 +49,9 @@ typedef struct Bus Bus;
  * without. Fails only without memory or room at the publisher. */
 int bus_new(sd_event *event, const BusContext *context, BusMode mode, const char *runtime_directory,
             Bus **ret);
+
+/* A property of this service that says when it changes has changed, without a new snapshot. */
+void bus_service_changed(Bus *b, size_t service);
 
 /* Answers that are still owed (Run(), Reload()) are dropped. Publish nothing afterwards. */
 Bus *bus_free(Bus *b);

@@ -124,8 +124,8 @@ static void hook_log_refusal(Hook *k, const sd_bus_error *e) {
                 h->is_right_missing = true;
                 log_error(
                         "OnFlip= has no effect: vitald may not start units (%s). A rule of polkit "
-                        "must allow it: see 60-vitald-hooks.rules among the examples, for "
-                        "/etc/polkit-1/rules.d",
+                        "must allow it: 60-vitald.rules does so for vitald-alert@ and "
+                        "vitald-mail@, another unit needs one in /etc/polkit-1/rules.d",
                         e->message);
         } else {
                 k->is_refused = true;

@@ -212,6 +212,51 @@ static void write_draining(Metrics *m) {
         }
 }
 
+/* Of the services whose unit may be restarted. */
+static void write_restarts_by(Metrics *m, const char *suffix, uint64_t (*of)(const Restart *r)) {
+        const Actions *a = m->stats->actions;
+
+        if (a->config != m->snapshot->config)
+                return;
+        for (size_t i = 0; i < a->n; i++) {
+                if (!service_config_restarts(&a->config->services[i]))
+                        continue;
+                sample_begin(m, suffix);
+                sample_label(m, "service", a->restarts[i].name);
+                sample_end_count(m, of(&a->restarts[i]));
+        }
+}
+
+static uint64_t restart_total(const Restart *r) {
+        return r->counts.n_total;
+}
+
+static uint64_t restart_is_static(const Restart *r) {
+        return r->counts.static_boottime > 0;
+}
+
+static uint64_t restart_is_refused(const Restart *r) {
+        return r->is_refused;
+}
+
+static void write_restarts(Metrics *m) {
+        write_restarts_by(m, "_total", restart_total);
+}
+
+static void write_restarts_static(Metrics *m) {
+        write_restarts_by(m, "", restart_is_static);
+}
+
+static void write_restarts_refused(Metrics *m) {
+        write_restarts_by(m, "", restart_is_refused);
+}
+
+static void write_restart_budget(Metrics *m) {
+        sample_begin(m, "");
+        sample_end_count(
+                m, restart_budget_left(&m->stats->actions->budget, clock_usec(CLOCK_BOOTTIME)));
+}
+
 static void write_reload(Metrics *m) {
         sample_begin(m, "");
         sample_end_count(m, !m->snapshot->reload_error);
@@ -366,6 +411,17 @@ static const struct Family {
         { "vitald_draining", FAMILY_GAUGE,
           "Whether readiness is withdrawn on purpose; the empty service is the host.",
           .write = write_draining },
+        { "vitald_unit_restarts", FAMILY_COUNTER,
+          "Restarts of the service's unit by vitald since the host was booted.",
+          .write = write_restarts },
+        { "vitald_unit_restart_fail_static", FAMILY_GAUGE,
+          "Whether restarts did not help, so that the unit is left running.",
+          .write = write_restarts_static },
+        { "vitald_unit_restart_refused", FAMILY_GAUGE,
+          "Whether the unit should be restarted and systemd or polkit does not let vitald.",
+          .write = write_restarts_refused },
+        { "vitald_restart_budget_remaining", FAMILY_GAUGE, "How many units vitald may restart now.",
+          .write = write_restart_budget },
         { "vitald_service_info", FAMILY_GAUGE, "The version of each service's application.",
           .write = write_services },
         { "vitald_config_last_reload_successful", FAMILY_GAUGE,

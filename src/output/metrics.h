@@ -5,7 +5,7 @@
  * itself. */
 
 #include "base/strbuf.h"
-#include "model/snapshot.h"
+#include "model/actions.h"
 #include "output/http-server.h"
 
 typedef struct MetricsStats {
@@ -17,6 +17,7 @@ typedef struct MetricsStats {
         uint64_t n_stalls;        /* times that the host or vitald stood still */
         usec_t restored_realtime; /* of the picture from before a restart; 0: none was taken up */
         uint64_t state_write_failures;
+        const Actions *actions; /* borrowed */
 } MetricsStats;
 
 typedef enum MetricsFormat {

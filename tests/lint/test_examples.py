@@ -105,7 +105,7 @@ def test_hooks_are_good_units(tmp_path, path):
 
 
 def test_the_rule_of_polkit_allows_the_hooks_alone():
-    rule = (HOOKS / "60-vitald-hooks.rules").read_text()
+    rule = read("data/polkit/60-vitald.rules")
     pattern = re.compile(re.search(r"/(\^.*\$)/", rule).group(1))
     for path in HOOKS.glob("*.service"):
         assert pattern.fullmatch(path.name.replace("@", "@shop.eu-1"))

@@ -41,6 +41,7 @@ typedef struct Server {
         Publisher *publisher;
         History *history;     /* owned */
         HttpProbers *probers; /* owned */
+        Actions *actions;     /* owned: nothing is ever restarted */
         State *state;
         Bus *bus;
         char refusal[256];
@@ -303,10 +304,12 @@ static int serve(Server *s, BusMode mode, const char *runtime_directory) {
             (r = history_new(s->publisher, &s->history)) < 0)
                 return r;
         s->probers = http_probers_new();
-        if (!s->probers)
+        s->actions = actions_new(time_now());
+        if (!s->probers || !s->actions)
                 return -ENOMEM;
         context.history = s->history;
         context.probers = s->probers;
+        context.actions = s->actions;
         if ((r = bus_new(s->event, &context, mode, runtime_directory, &s->bus)) < 0 ||
             (r = sd_event_add_io(s->event, NULL, STDIN_FILENO, POLLIN, on_input, s)) < 0 ||
             (r = sd_event_set_signal_exit(s->event, true)) < 0)
@@ -345,6 +348,7 @@ int main(int argc, char **argv) {
         publisher_free(s.publisher);
         history_free(s.history);
         http_probers_free(s.probers);
+        actions_free(s.actions);
         state_free(s.state);
         sd_event_unref(s.event);
         return r < 0 ? 1 : 0;

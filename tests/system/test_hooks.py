@@ -8,7 +8,7 @@ import pytest
 from lib.process import SLOWNESS, eventually, throughout
 from lib.push import Sender, lines, report
 from lib.units import add_units, system_bus
-from lib.vitald import SOURCE, Vitald
+from lib.vitald import Vitald
 
 OUT = "/run/hooked"
 RUNTIME = "/run/hooks-test"
@@ -137,13 +137,15 @@ def test_a_unit_that_is_not_there(make, units):
 
 # -- without being root ----------------------------------------------------------------------------
 
-RULE = SOURCE / "data/examples/hooks/60-vitald-hooks.rules"
+RULE = "usr/share/polkit-1/rules.d/60-vitald.rules"     # As installed.
 
 
 def test_polkit_must_allow_it(vitald_host):
     """The installed vitald is not root: it says once what is missing, and with it all is well."""
     host = vitald_host
     flag = "/run/shop.ready"
+    rule = (host.root / RULE).read_text()
+    (host.root / RULE).unlink()
     host.write(flag, "")
     add_units(host, {"vitald-alert@.service": SOURCE_LINES.format(runtime="/run/vitald", out=OUT)})
     host.write("/etc/vitald/services/shop.conf",
@@ -166,7 +168,7 @@ def test_polkit_must_allow_it(vitald_host):
 
     if host.systemctl("cat", "polkit.service", check=False).returncode != 0:
         pytest.skip("no polkit on this machine")
-    host.write("/etc/polkit-1/rules.d/60-vitald-hooks.rules", RULE.read_text(), mode=0o644)
+    host.write(f"/{RULE}", rule, mode=0o644)
     host.systemctl("restart", "polkit.service")
     flip()
     eventually(lambda: told(host) and told(host)[-1].startswith("shop shop ready not_ready "),

@@ -13,8 +13,9 @@
 #include "model/load-balancer.h"
 #include "model/schedule.h"
 
-#define LOCAL  "Type=plain\nAddress=127.0.0.1:80\n"
-#define REMOTE "Type=plain\nAddress=db.internal:5432\n"
+#define LOCAL     "Type=plain\nAddress=127.0.0.1:80\n"
+#define RESTARTED "[Service]\nUnit=app.service\n"
+#define REMOTE    "Type=plain\nAddress=db.internal:5432\n"
 
 /* -- the types: those of the loader's tests, and one that is made of others -------------------- */
 
@@ -40,6 +41,12 @@ static const CheckType some_type = {
         .derive = some_derive,
 };
 
+static LintRight right_to(void *userdata _unused_, const char *unit) {
+        return str_equal(unit, "denied.service")    ? LINT_RIGHT_DENIED
+               : str_equal(unit, "unknown.service") ? LINT_RIGHT_UNKNOWN
+                                                    : LINT_RIGHT_GIVEN;
+}
+
 static char *lint(const File *files, usec_t watchdog_usec, bool is_json) {
         const CheckType *const built_in[] = { loader_types.built_in[0], loader_types.built_in[1],
                                               &some_type, NULL };
@@ -47,7 +54,7 @@ static char *lint(const File *files, usec_t watchdog_usec, bool is_json) {
         _cleanup_(config_unrefp) Config *c = NULL;
         _cleanup_(findings_done) Findings findings = {};
         _cleanup_(places_done) Places places = {};
-        LintFacts facts = { .watchdog_usec = watchdog_usec };
+        LintFacts facts = { .watchdog_usec = watchdog_usec, .restart_right = right_to };
         Tree t = tree_make(files);
         ConfigSources sources = { .root = t.root, .types = &types, .places = &places };
         Verification v = { .places = &places, .findings = &findings };
@@ -118,6 +125,44 @@ static const struct Row {
           .found = "s.conf:11 remote-restart" },
         { .service = "[Service]\nShadow=yes\n[Check db]\n" REMOTE
                      "Probes=liveness\nAllowRemoteLiveness=yes\n",
+          .found = "" },
+        { .service = RESTARTED "OnStartupFailure=restart\n[Check db]\n" REMOTE
+                               "Critical=no\nProbes=startup\nAllowRemoteLiveness=yes\n",
+          .found = "s.conf:9 remote-restart, s.conf:7 startup-optional" },
+        /* restarts */
+        { .service = RESTARTED "OnLivenessFailure=restart\n[Check app]\n" LOCAL "Probes=liveness\n",
+          .found = "" },
+        { .service = RESTARTED "OnLivenessFailure=restart\n[Check app]\n" LOCAL
+                               "Probes=liveness\nLivenessFailureThreshold=1\n",
+          .found = "s.conf:8 restart-threshold" },
+        { .service = RESTARTED "OnStartupFailure=restart\n[Check app]\n" LOCAL,
+          .found = "s.conf:3 action-without-startup" },
+        { .service = RESTARTED "OnLivenessFailure=restart\n[Check app]\n" LOCAL,
+          .found = "s.conf:3 action-without-liveness" },
+        { .service =
+                  RESTARTED "OnLivenessFailure=restart\nRestartBackoffMax=9s\n[Check app]\n" LOCAL
+                            "Probes=liveness\n",
+          .found = "s.conf:4 restart-delays" },
+        { .service =
+                  RESTARTED "OnLivenessFailure=restart\nRestartResetAfter=20s\n[Check app]\n" LOCAL
+                            "Probes=liveness\n",
+          .found = "s.conf:4 restart-delays" },
+        { .main = "[Daemon]\nRestartBudgetBurst=0\n",
+          .service = RESTARTED "OnLivenessFailure=restart\n[Check app]\n" LOCAL "Probes=liveness\n",
+          .found = "s.conf:3 restart-forbidden" },
+        { .service = RESTARTED "OnLivenessFailure=restart\nRestartLimit=5\n[Check app]\n" LOCAL
+                               "Probes=liveness\n",
+          .found = "s.conf:4 restart-budget" },
+        { .service =
+                  "[Service]\nUnit=denied.service\nOnLivenessFailure=restart\n[Check app]\n" LOCAL
+                  "Probes=liveness\n",
+          .found = "s.conf:2 restart-denied" },
+        { .service =
+                  "[Service]\nUnit=unknown.service\nOnLivenessFailure=restart\n[Check app]\n" LOCAL
+                  "Probes=liveness\n",
+          .found = "s.conf:2 restart-right" },
+        { .service = "[Service]\nUnit=denied.service\nShadow=yes\nOnLivenessFailure=restart\n"
+                     "[Check app]\n" LOCAL "Probes=liveness\n",
           .found = "" },
         /* liveness-threshold */
         { .service = "[Check app]\n" LOCAL "Probes=liveness readiness\nFailureThreshold=3\n",

@@ -93,6 +93,24 @@ static void test_fault_3_each_names_key_and_line(void **state _unused_) {
                   "AllowRemoteLiveness=yes\n",
                   "" },
                 { GOOD "Probes=liveness\n", "" },
+                /* the same of a start that is restarted, and what there is to restart */
+                { "[Service]\nUnit=a.service\nOnStartupFailure=restart\n[Check app]\nType=plain\n"
+                  "Probes=startup\nAddress=db:1\n",
+                  "6: Probes= in [Check app]: with OnStartupFailure=restart a start must not "
+                  "depend "
+                  "on another host, whose outage would become a storm of restarts here; "
+                  "AllowRemoteLiveness=yes says that it is meant\n" },
+                { "[Service]\nUnit=a.service\nOnStartupFailure=restart\n[Check app]\nType=plain\n"
+                  "Probes=startup\nAddress=db:1\nAllowRemoteLiveness=yes\n",
+                  "" },
+                { "[Service]\nUnit=a.service\n[Check app]\nType=plain\nProbes=startup\n"
+                  "Address=db:1\n",
+                  "" },
+                { "[Service]\nOnLivenessFailure=restart\nOnStartupFailure=restart\n" GOOD,
+                  "2: OnLivenessFailure= in [Service]: restart needs Unit=, the unit that is to be "
+                  "restarted\n"
+                  "3: OnStartupFailure= in [Service]: restart needs Unit=, the unit that is to be "
+                  "restarted\n" },
                 /* nothing to watch, by mistake or on purpose */
                 { "# all of it is a comment\n",
                   " neither a [Check NAME] nor Unit=: there is nothing to watch\n" },
@@ -111,8 +129,9 @@ static void test_fault_3_each_names_key_and_line(void **state _unused_) {
                 const char *expected = table[i].faults;
 
                 assert_int_equal(!*faults, !*expected);
-                assert_outline(c,
-                               !*expected ? service_of(c, "s")->unit ? "s()" : "s(app)" : "s!()");
+                assert_outline(c, *expected                           ? "s!()"
+                                  : service_of(c, "s")->n_checks == 0 ? "s()"
+                                                                      : "s(app)");
                 for (char *line = strtok(faults, "\n"); line; line = strtok(NULL, "\n")) {
                         size_t n = strcspn(expected, "\n");
 

@@ -403,13 +403,15 @@ static void test_metrics(void **state _unused_) {
                 "\nvitald_check_runs_total{service=\"orders\",check=\"db\",outcome=\"pass\"} 3\n",
                 "\nvitald_probe_ok{service=\"\",probe=\"readiness\"} 1\n",
                 "\nvitald_probe_ok{service=\"orders\",probe=\"startup\"} 1\n",
+                "\nvitald_restart_budget_remaining 3\n",
                 "\nvitald_http_requests_total{code=\"503\"} 7\n",
                 "\nvitald_http_connection_events_total{event=\"evicted\"} 2\n",
                 "\nvitald_loop_lag_seconds 0.001500\n",
                 "\napp_health_dependency_status{service=\"orders\",component=\"db\"} 1\n",
         };
         static const HttpCounters http = { .evicted = 2, .answers = { [503] = 7 } };
-        const MetricsStats stats = { .http = &http, .loop_lag_usec = 1500 };
+        static const Actions actions = { .budget.burst = 3 };
+        const MetricsStats stats = { .http = &http, .actions = &actions, .loop_lag_usec = 1500 };
         _cleanup_(state_freep) State *s = make_state(services, 1, stories);
         _cleanup_(snapshot_unrefp) Snapshot *snapshot =
                 fixture_need(snapshot_new(s, NULL, fixture_time(AT)));
@@ -441,7 +443,8 @@ static void test_metrics_labels(void **state _unused_) {
         static const FixtureService services[] = { { "orders", .checks = { { "db" } } } };
         static const Story stories[] = { { OUTCOME_PASS, 0 } };
         static const HttpCounters http = {};
-        const MetricsStats stats = { .http = &http };
+        static const Actions actions = {};
+        const MetricsStats stats = { .http = &http, .actions = &actions };
         _cleanup_(state_freep) State *s = make_state(services, 1, stories);
         _cleanup_(snapshot_unrefp) Snapshot *snapshot = NULL;
         _cleanup_strbuf_ StrBuf out = {};

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: MIT
+"""Units that are restarted because they are dead, by the installed vitald, which is not root."""
+
+import json
+import textwrap
+
+import pytest
+
+from lib.process import SLOWNESS, eventually, throughout
+from lib.units import add_units
+
+RULE = "usr/share/polkit-1/rules.d/60-vitald.rules"     # As installed.
+LIST = "/etc/polkit-1/rules.d/60-vitald-units.rules"
+
+# A server whose threads share a lock. GET /deadlock takes it for ever, and so does the third GET
+# if it has a flaw; whatever needs the lock hangs from then on, while the process looks fine.
+BACKEND = """
+    import http.server, os, sys, threading
+    NAME, PORT, HAS_FLAW = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "flaw"
+    LOCK = threading.Lock()
+    with open(f"/run/starts/{NAME}", "a") as f:
+        f.write("started\\n")
+    class Handler(http.server.BaseHTTPRequestHandler):
+        n = 0
+        def do_GET(self):
+            Handler.n += 1
+            if self.path == "/deadlock" or (HAS_FLAW and Handler.n == 3):
+                LOCK.acquire()
+                if self.path == "/deadlock":
+                    self.send_response(204)
+                    self.end_headers()
+                    return
+            with LOCK:
+                self.send_response(200)
+                self.send_header("Content-Length", "3")
+                self.end_headers()
+                self.wfile.write(b"ok\\n")
+        def log_message(self, *_):
+            pass
+    class Server(http.server.ThreadingHTTPServer):
+        daemon_threads = True
+    Server(("127.0.0.1", PORT), Handler).serve_forever()
+"""
+QUICK = "Interval=200ms\nRetryInterval=200ms\nTimeout=300ms\n"
+EACH = ("OnLivenessFailure=restart\nRestartBackoff=1s\nRestartBackoffMax=1s\n"
+        "RestartResetAfter=4s\nRestartLimit=2\n")
+UNIT = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nTimeoutStopSec=2\n"
+PORTS = {"shop": 8101, "flawed": 8102, "ledger": 8103, "kept": 8104}
+N_SICK = 20
+
+
+def http(port):
+    return (f"[Check live]\nType=http\nURL=http://127.0.0.1:{port}/\nProbes=startup liveness\n"
+            f"LivenessFailureThreshold=3\n{QUICK}")
+
+
+@pytest.fixture(scope="module")
+def host(vitald_host):
+    host = vitald_host
+    if host.systemctl("cat", "polkit.service", check=False).returncode != 0:
+        pytest.skip("no polkit on this machine")
+    host.write("/usr/local/bin/backend.py", textwrap.dedent(BACKEND))
+    units = {f"{name}.service": f"{UNIT}ExecStart=/usr/bin/python3 /usr/local/bin/backend.py "
+             f"{name} {port} {'flaw' if name == 'flawed' else 'sound'}\n"
+             for name, port in PORTS.items()}
+    units["sick@.service"] = (f"{UNIT}ExecStart=/bin/sh -c 'echo started >> /run/starts/sick-%i; "
+                              "exec sleep 1000'\n")
+    host.run(["mkdir", "/run/starts"])
+    add_units(host, units)
+    budget(host, 100, "1s", reload=False)
+    host.systemctl("start", "vitald.socket", "vitald.service")
+    allow(host, *(u for u in units if "@" not in u and u != "shop.service"),
+          *(f"sick@{i}.service" for i in range(N_SICK)))
+    return host
+
+
+def allow(host, *units):
+    host.write(LIST, f"var vitaldUnits = {json.dumps(units)};\n", mode=0o644)
+
+
+def budget(host, burst, interval, reload=True):
+    host.write("/etc/vitald/vitald.conf.d/budget.conf",
+               f"[Daemon]\nRestartBudgetBurst={burst}\nRestartBudgetInterval={interval}\n")
+    if reload:
+        host.run(["vitalctl", "reload"])
+
+
+def service(host, name, checks, more=EACH, unit=None):
+    unit = unit or f"{name}.service"
+    host.write(f"/etc/vitald/services/{name}.conf",
+               f"[Service]\nUnit={unit}\nStartupTimeout=1min\n{more}{checks}")
+    host.systemctl("start", unit)
+    host.run(["vitalctl", "reload"])
+
+
+def starts(host, name):
+    path = host.root / "run/starts" / name
+    return path.read_text().count("\n") if path.exists() else 0
+
+
+def prop(host, name, key):
+    """One property of a service."""
+    done = host.run(["busctl", "--json=short", "get-property", "org.vitald1",
+                     f"/org/vitald1/service/{name}", "org.vitald1.Service", key])
+    return json.loads(done.stdout)["data"]
+
+
+def wait_prop(host, name, key, *wanted, within=40):
+    eventually(lambda: prop(host, name, key) in wanted, within=within * SLOWNESS,
+               what=f"{key} of {name} to be {wanted}")
+
+
+def said(host, text):
+    return [m for m in host.messages("vitald.service") if text in m]
+
+
+def deadlock(host, name):
+    wait_prop(host, name, "State", "ready", "degraded")
+    with host.network():
+        assert host.get("/deadlock", port=PORTS[name]).status == 204
+
+
+# -- the right to ----------------------------------------------------------------------------------
+
+def test_without_the_right_nothing_happens_loudly(host):
+    """And with it the same episode ends well."""
+    service(host, "shop", http(PORTS["shop"]))
+    deadlock(host, "shop")
+    wait_prop(host, "shop", "RestartState", "refused")
+    throughout(lambda: starts(host, "shop") == 1, 3)
+    assert len(said(host, "vitald may not restart shop.service")) == 1
+    line = said(host, "vitald may not restart shop.service")[0]
+    assert line.endswith(f'{LIST}: var vitaldUnits = ["shop.service"];')
+    assert "vitald may not restart" in host.run(["vitalctl", "status"], check=False).stdout
+    assert 'vitald_unit_restart_refused{service="shop"} 1' in host.get("/metrics").text
+    assert prop(host, "shop", "Restarts") == 0
+
+    done = host.run(["vitalctl", "verify"], check=False)
+    assert 'var vitaldUnits = ["shop.service"];' in done.stdout + done.stderr
+    allow(host, "shop.service", "flawed.service", "ledger.service", "kept.service",
+          *(f"sick@{i}.service" for i in range(N_SICK)))
+    eventually(lambda: starts(host, "shop") == 2, within=30 * SLOWNESS)
+    wait_prop(host, "shop", "State", "ready", "degraded")
+    done = host.run(["vitalctl", "verify"], check=False)
+    assert "vitaldUnits" not in done.stdout + done.stderr
+    host.systemctl("stop", "shop.service")
+
+
+@pytest.mark.parametrize("verb,unit", [
+    ("TryRestartUnit", "dbus.service"), ("RestartUnit", "shop.service"),
+    ("StopUnit", "shop.service"), ("StartUnit", "shop.service"), ("StartUnit", "other.service"),
+    ("StartUnit", "vitald-alertx@a.service"), ("ReloadUnit", "shop.service")])
+def test_the_rule_allows_nothing_else(host, verb, unit):
+    done = host.run(["busctl", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+                     "org.freedesktop.systemd1.Manager", verb, "ss", unit, "fail"],
+                    user="vitald", check=False)
+    assert done.returncode != 0
+    assert "ccess denied" in done.stderr or "authentication required" in done.stderr, done.stderr
+
+
+# -- restarts --------------------------------------------------------------------------------------
+
+def test_a_deadlock_is_restarted_once_and_cured(host):
+    service(host, "ledger", http(PORTS["ledger"]))
+    deadlock(host, "ledger")
+    eventually(lambda: starts(host, "ledger") == 2, within=30 * SLOWNESS)
+    wait_prop(host, "ledger", "RestartState", "idle")       # Healthy for RestartResetAfter=.
+    assert starts(host, "ledger") == 2
+    assert prop(host, "ledger", "Restarts") == 1 and prop(host, "ledger", "RestartsInRow") == 0
+    assert len(said(host, "ledger: liveness has failed (live: ")) == 1
+    assert len(said(host, "ledger: healthy for 4s since ledger.service was restarted")) == 1
+    assert "nothing will be restarted" in host.run(["vitalctl", "status"], check=False).stdout
+    entry, = host.journal("-u", "vitald.service", "VITALD_UNIT=ledger.service",
+                          "MESSAGE_ID=0c8c8dd614344e5a8307f4a88b2b966a")
+    assert entry["VITALD_SERVICE"] == "ledger"
+
+
+def test_what_stays_sick_is_left_running(host):
+    service(host, "flawed", http(PORTS["flawed"]))
+    wait_prop(host, "flawed", "RestartState", "fail-static", within=90)
+    throughout(lambda: starts(host, "flawed") == 3, 3)      # Two restarts.
+    assert host.show("flawed.service", "ActiveState") == "active"
+    assert prop(host, "flawed", "RestartsInRow") == 2
+    assert prop(host, "flawed", "FailStaticTimestamp") > 0
+    assert len(said(host, "2 restarts of flawed.service did not help")) == 1
+    metrics = host.get("/metrics").text
+    assert 'vitald_unit_restart_fail_static{service="flawed"} 1' in metrics
+    assert 'vitald_unit_restarts_total{service="flawed"} 2' in metrics
+    for argv in ["status"], ["status", "flawed"], ["why", "flawed"]:
+        text = host.run(["vitalctl", *argv], check=False).stdout
+        assert "2 restarts of flawed.service did not help" in " ".join(text.split()), text
+    (host.root / "etc/vitald/services/flawed.conf").unlink()
+    host.systemctl("stop", "flawed.service")
+
+
+def test_postgresql_is_down(host):
+    """A server that is away makes a service not ready, and restarts nothing."""
+    service(host, "web", f"{http(PORTS['ledger'])}[Check db]\nType=postgresql\n"
+            f"ConnectionString=host=127.0.0.1 port=5999 user=u dbname=d\n{QUICK}",
+            unit="ledger.service")
+    wait_prop(host, "web", "State", "not_ready")
+    before = starts(host, "ledger")
+    throughout(lambda: starts(host, "ledger") == before and
+               prop(host, "web", "RestartState") == "idle", 3)
+    (host.root / "etc/vitald/services/web.conf").unlink()
+
+
+def test_budget_of_the_host(host):
+    """Twenty at once; and another vitald knows what was spent."""
+    budget(host, 3, "1h")
+    for i in range(N_SICK):
+        host.write(f"/etc/vitald/services/sick{i}.conf",
+                   f"[Service]\nUnit=sick@{i}.service\n{EACH}[Check file]\nType=file\n"
+                   f"Path=/run/well\nProbes=liveness\n{QUICK}")
+        host.systemctl("start", "--no-block", f"sick@{i}.service")
+    host.run(["vitalctl", "reload"])
+
+    def all_starts():
+        return sum(starts(host, f"sick-{i}") for i in range(N_SICK))
+    eventually(lambda: all_starts() == N_SICK + 3, within=60 * SLOWNESS)
+    throughout(lambda: all_starts() == N_SICK + 3, 2)
+    assert "vitald_restart_budget_remaining 0" in host.get("/metrics").text
+    eventually(lambda: sum(prop(host, f"sick{i}", "RestartState") == "budget"
+                           for i in range(N_SICK)) >= N_SICK - 3, within=20 * SLOWNESS)
+    assert len(said(host, "has used up its restart budget (3 in 1h)")) <= N_SICK
+    assert "restart budget" in host.run(["vitalctl", "status"], check=False).stdout
+
+    totals = [prop(host, f"sick{i}", "Restarts") for i in range(N_SICK)]
+    assert sorted(totals) == [0] * (N_SICK - 3) + [1] * 3
+    host.systemctl("kill", "--signal=SIGKILL", "vitald.service")
+    eventually(lambda: host.get("/health/live").status in (200, 503), within=20)
+    eventually(lambda: prop(host, "sick0", "RestartState") in ("budget", "held", "watched"),
+               within=20 * SLOWNESS)
+    assert [prop(host, f"sick{i}", "Restarts") for i in range(N_SICK)] == totals
+    throughout(lambda: all_starts() == N_SICK + 3, 12)      # Longer than it settles.
+    wait_prop(host, "sick19", "RestartState", "budget", "watched")
+
+
+def test_a_file_that_is_no_use(host):
+    """Nobody knows what was spent: the budget begins empty."""
+    budget(host, 2, "1h", reload=False)
+    host.systemctl("stop", "vitald.service", "vitald.socket")
+    host.write("/run/vitald/restarts", "garbage\n")
+    host.systemctl("start", "vitald.socket", "vitald.service")
+    eventually(lambda: "vitald_restart_budget_remaining 0" in host.get("/metrics").text, within=20)
+    assert said(host, "/run/vitald/restarts is no use, so it is left aside")
