@@ -41,11 +41,24 @@ static void daemon_renew(Daemon *d, size_t service) {
                 engine_renew(d->engine, i);
 }
 
+/* What failed while the unit was on its way says nothing of one that is up: it is looked at again,
+ * at once, and counted from there. */
+static void daemon_look_again(Daemon *d, size_t service) {
+        const ServiceConfig *config = d->state->config->services + service;
+        uint64_t serial;
+
+        for (size_t i = config->first_check; i < config->first_check + config->n_checks; i++)
+                if (d->state->checks[i]->failures_in_row > 0 &&
+                    engine_run(d->engine, i, &serial) >= 0)
+                        daemon_apply(d, &(Event){ .type = EVENT_FORGET, .check = i });
+}
+
 static void on_unit_changed(void *userdata, size_t service, UnitState unit,
                             const char *invocation_id) {
         Daemon *d = userdata;
         const ServiceState *s = d->state->services[service];
         bool was_seen = s->unit != UNIT_UNFOLLOWED;
+        bool has_come_up = s->unit == UNIT_ACTIVATING && unit == UNIT_ACTIVE;
 
         if (s->unit == unit && str_equal(s->invocation_id, invocation_id))
                 return;
@@ -55,6 +68,8 @@ static void on_unit_changed(void *userdata, size_t service, UnitState unit,
                                   .invocation_id = invocation_id });
         if (was_seen && unit_state_is_up(unit))
                 daemon_renew(d, service);
+        if (has_come_up)
+                daemon_look_again(d, service);
         daemon_publish(d);
 }
 

@@ -90,9 +90,6 @@ def farm(vitald_host):
     for name, port in PORTS.items():
         vitald_host.write(f"/etc/{name}.nginx", NGINX.format(name=name, port=port))
         vitald_host.write(f"/etc/vitald/services/{name}.conf", for_service(SERVICE, name))
-        # The first run may come before nginx listens; the next one soon, for the sake of time.
-        vitald_host.write(f"/etc/vitald/services/{name}.conf.d/test.conf",
-                          "[Check http]\nRetryInterval=100ms\n")
     vitald_host.write("/etc/haproxy.test", HAPROXY)
     add_units(vitald_host, {f"{name}.service": UNIT.format(name=name, nginx=nginx)
                             for name in PORTS} |

@@ -19,6 +19,10 @@ UNITS = {
     "keeper.service": "[Unit]\nWants=app.service\n[Service]\nExecStart=/bin/sleep 1000\n",
     "idle.service": "[Service]\nExecStart=/bin/sleep 1000\n",
     "slow.service": "[Service]\nExecStart=/bin/sleep 1000\nExecStop=/bin/sleep 1000\n",
+    # Activating for as long as it takes to listen, like Type=notify and Type=forking.
+    "late.service": "[Service]\nType=oneshot\nRemainAfterExit=yes\n"
+                    f"ExecStart=/bin/sh -c 'sleep 0.5; touch {READY}'\n"
+                    f"ExecStopPost=/bin/rm -f {READY}\n",
     "loop.service": "[Unit]\nStartLimitIntervalSec=0\n"
                     "[Service]\nExecStart=/bin/false\nRestart=always\nRestartSec=1h\n",
 }
@@ -105,6 +109,23 @@ def test_life(units, running):
     running.wait_status("/health/started/app", 503)
     units.write(READY, "")
     running.wait_status("/health/ready/app", 200)
+
+
+def test_what_failed_before_the_unit_was_up_is_looked_at_again_at_once(units, vitald):
+    """And does not count any more."""
+    units.systemctl("stop", "app.service", "late.service")
+    lines = "Interval=1h", "RetryInterval=1h", "FailureThreshold=2", "Probes=readiness"
+    vitald.service("late", service(units, "late.service", *lines).replace(
+        "Probes=startup readiness\nInterval=50ms\nRetryInterval=50ms\nFailureThreshold=1\n", ""))
+    vitald.start()
+    eventually(lambda: unit_state(vitald, "late") == "inactive")
+    units.systemctl("start", "--no-block", "late.service")
+    eventually(lambda: vitald.show("late/file")["FailuresInRow"] == 1)
+    assert unit_state(vitald, "late") == "activating"
+    vitald.wait_status("/health/ready/late", 200)
+    shown = vitald.show("late/file")
+    assert shown["State"] == "healthy" and not shown["FirstFailureMessage"]
+    units.systemctl("stop", "late.service")
 
 
 def test_measures_belong_to_one_start(units, running):
