@@ -112,16 +112,17 @@ static int state_carry(State *to, const State *from, Time now) {
         return state_expire(to, now);
 }
 
-int state_keep_check_ready(State *to, size_t check, Time now) {
+int state_keep_check_ready(State *to, size_t check, usec_t since, Time now) {
+        usec_t until = usec_add(since, to->checks[check]->config->max_age_usec);
         int r;
 
-        if (!probe_check_blocks(to->checks[check], PROBE_READINESS, false, now))
+        if (until <= now.boottime ||
+            !probe_check_blocks(to->checks[check], PROBE_READINESS, false, now))
                 return 0;
         r = state_own_check(to, check);
         if (r < 0)
                 return r;
-        to->checks[check]->joins_until_boottime =
-                usec_add(now.boottime, to->checks[check]->config->max_age_usec);
+        to->checks[check]->joins_until_boottime = until;
         return 0;
 }
 
@@ -130,7 +131,7 @@ static int service_keep_ready(State *to, size_t service, Time now) {
         const ServiceConfig *config = to->config->services + service;
 
         for (size_t i = config->first_check; i < config->first_check + config->n_checks; i++) {
-                int r = state_keep_check_ready(to, i, now);
+                int r = state_keep_check_ready(to, i, now.boottime, now);
 
                 if (r < 0)
                         return r;

@@ -101,8 +101,9 @@ int state_expire(State *s, Time now);
 /* state_derive() and state_rest() of all; takes care of copies. 0 or -ENOMEM. */
 int state_derive_all(State *s, Time now);
 
-/* A check that would withdraw readiness does not do so until it has a result. 0 or -ENOMEM. */
-int state_keep_check_ready(State *to, size_t check, Time now);
+/* A check that would withdraw readiness does not do so until it has a result, for no longer after
+ * since (CLOCK_BOOTTIME) than a result would hold. 0 or -ENOMEM. */
+int state_keep_check_ready(State *to, size_t check, usec_t since, Time now);
 
 /* Hands what is known from one to the other, and back; not the revision nor what is known of
  * reloads. */

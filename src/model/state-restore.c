@@ -53,7 +53,7 @@ static int keep_ready(State *to, size_t service, const Kept *k, Time now) {
         const ServiceConfig *config = to->config->services + service;
 
         for (size_t i = config->first_check; i < config->first_check + config->n_checks; i++) {
-                int r = k->checks[i] ? 0 : state_keep_check_ready(to, i, now);
+                int r = k->checks[i] ? 0 : state_keep_check_ready(to, i, k->time.boottime, now);
 
                 if (r < 0)
                         return r;
@@ -66,14 +66,15 @@ static bool is_ready(const Verdict *v) {
 }
 
 /* The same for the host and a service that is new. */
-static void keep_host_ready(State *to, size_t service, Time now) {
+static void keep_host_ready(State *to, size_t service, usec_t since, Time now) {
         const ServiceConfig *config = to->config->services + service;
         ServiceState *s = to->services[service];
         Verdict v = probe_evaluate(config, s, to->checks + config->first_check,
                                    state_host_drain(to), now);
+        usec_t until = usec_add(since, config->startup_timeout_usec);
 
-        if (config->counts_for_host && !config->defect && !is_ready(&v))
-                s->joins_until_boottime = usec_add(now.boottime, config->startup_timeout_usec);
+        if (config->counts_for_host && !config->defect && !is_ready(&v) && until > now.boottime)
+                s->joins_until_boottime = until;
 }
 
 static int keep_all_ready(State *to, const Kept *k, Time now) {
@@ -82,7 +83,7 @@ static int keep_all_ready(State *to, const Kept *k, Time now) {
 
                 if (!k->services[i].state) {
                         if (is_ready(&k->host))
-                                keep_host_ready(to, i, now);
+                                keep_host_ready(to, i, k->time.boottime, now);
                 } else if (is_ready(&k->services[i].verdict))
                         r = keep_ready(to, i, k, now);
                 if (r < 0)

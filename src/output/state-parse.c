@@ -411,16 +411,13 @@ int state_file_parse(const char *text, size_t n, const char *boot, Config *confi
 
 /* Whatever has become of the clock, it lasts no longer than it was meant to. */
 static bool drain_revive(Drain *d, Time now) {
-        usec_t left;
+        usec_t since = d->since_realtime, until = d->until_boottime, left;
 
-        if (!d->is_active || d->ends_with_invocation)
-                return false;
-        if (d->until_boottime == USEC_INFINITY)
-                return true;
-        left = MIN(usec_sub(d->until_boottime, now.realtime),
-                   usec_sub(d->until_boottime, d->since_realtime));
+        d->since_realtime = MIN(since, now.realtime);
+        if (!d->is_active || d->ends_with_invocation || until == USEC_INFINITY)
+                return d->is_active && !d->ends_with_invocation;
+        left = MIN(usec_sub(until, now.realtime), usec_sub(until, since));
         d->until_boottime = usec_add(now.boottime, left);
-        d->since_realtime = MIN(d->since_realtime, now.realtime);
         return left > 0;
 }
 

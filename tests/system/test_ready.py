@@ -19,7 +19,8 @@ def idle(vitald_host):
     def clear():
         vitald_host.systemctl("stop", "vitald.socket", "vitald-local.socket", "vitald.service",
                               "app.socket", "app.service", check=False)
-        vitald_host.run(["rm", "-rf", SERVICE, "/etc/vitald/vitald.conf"])
+        vitald_host.run(["rm", "-rf", SERVICE, "/etc/vitald/vitald.conf", "/run/vitald/state",
+                         "/run/vitald/history"])
         vitald_host.drop_in("vitald.service", "")
     clear()
     yield vitald_host
