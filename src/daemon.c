@@ -292,6 +292,7 @@ static int daemon_start(Daemon *d) {
                 .history = d->history,
                 .probers = d->probers,
                 .actions = unit_actions_get(d->actions),
+                .restoration = keeper_restoration(d->keeper),
                 .next_run = on_next_run,
                 .listening = on_listening,
                 .userdata = d,

@@ -132,6 +132,9 @@ typedef struct View {
         usec_t copy_time;   /* of its last good copy that is in force; 0: none is */
         char *reload_error; /* owned: why the last reload was refused; "" if it was not */
         usec_t reload_time;
+        usec_t start_time, restored_time;   /* restored: 0 for nothing */
+        char *restore_error;                /* owned: why nothing was; "" if there was nothing */
+        uint64_t n_restored;                /* checks of which nothing is known since the start */
         char **listening;                   /* owned */
         char *load_balancer;                /* owned */
         usec_t load_balancer_notice;        /* 0: not known */

@@ -8,6 +8,9 @@
 #include "ctl/table.h"
 #include "ctl/words.h"
 
+/* A restart is told of so long, or until every check has a result of its own. */
+#define RESTART_SHOWN_USEC USEC_PER_MINUTE
+
 enum { COLUMN_MARK, COLUMN_NAME, COLUMN_STATE, COLUMN_TEXT, COLUMNS };
 
 /* -- the first line ---------------------------------------------------------------------------- */
@@ -281,6 +284,30 @@ static void append_restart(StrBuf *b, const ServiceInfo *s, const View *v) {
                 strbuf_printf(b, " (%s)", brief.text);
 }
 
+/* For as long as somebody may wonder. */
+static void print_restart(const Screen *screen, const View *v) {
+        bool is_recent = v->realtime < usec_add(v->start_time, RESTART_SHOWN_USEC);
+        char age[TIMESPAN_MAX], at[TIMESTAMP_MAX], span[TIMESPAN_MAX];
+        _cleanup_strbuf_ StrBuf b = {};
+
+        if ((v->n_restored == 0 && !is_recent) || (v->restored_time == 0 && !*v->restore_error))
+                return;
+        strbuf_printf(&b, "Restarted %s ago; ", age_format(age, v->start_time, v->realtime));
+        if (v->restored_time == 0)
+                strbuf_printf(&b, "nothing restored: %s.", v->restore_error);
+        else
+                strbuf_printf(&b, "states restored from %s (%s old)",
+                              timestamp_format_short(at, v->restored_time, v->realtime),
+                              timespan_format(span, usec_sub(v->start_time, v->restored_time)));
+        if (v->n_restored > 0)
+                strbuf_printf(&b, "; %" PRIu64 " %s not run since", v->n_restored,
+                              v->n_restored == 1 ? "check has" : "checks have");
+        if (v->restored_time > 0)
+                strbuf_append(&b, ".");
+        if (!b.failed)
+                screen_wrap(screen, TONE_FAINT, b.text, 0, 2);
+}
+
 /* A start may fail while all is alive, and an override changes nothing of what is to be done. */
 static void append_liveness(StrBuf *b, const View *v) {
         bool any = false;
@@ -347,6 +374,7 @@ void status_print_host(const Screen *screen, const View *v) {
                 print_overrides(screen, v, &v->services[i]);
         print_copy(screen, "vitald.conf", v->defect, v->copy_time, v);
         print_reload_error(screen, v);
+        print_restart(screen, v);
         print_last_line(screen, v);
 }
 

@@ -23,6 +23,9 @@ typedef struct ManagerRow {
         uint64_t live_since, ready_since, started_since;
         BusDrainRow drain;
         uint64_t sequence, reload_realtime, copy_realtime;
+        uint64_t start_realtime, restored_realtime;
+        const char *restore_error;
+        uint32_t n_restored_checks;
         const char *reload_error, *configuration_error;
         uint32_t n_services, n_ready_services, n_checks, n_unhealthy_checks;
         char **listening;
@@ -53,6 +56,12 @@ static const char *worst_service(const Snapshot *s) {
         size_t service = summary_worst_service(s);
 
         return service == INDEX_NONE ? "" : s->config->services[service].name;
+}
+
+static void row_fill_restoration(ManagerRow *row, const Restoration *r) {
+        row->start_realtime = r ? r->began_realtime : 0;
+        row->restored_realtime = r ? r->restored_realtime : 0;
+        row->restore_error = r ? bus_text(r->why) : "";
 }
 
 static void row_fill(ManagerRow *row) {
@@ -87,6 +96,8 @@ static void row_fill(ManagerRow *row) {
         row->load_balancer_notice_usec = load_balancer_notice_usec(&s->config->http);
         row->load_balancer_threshold = load_balancer_threshold(&s->config->http);
         bus_restart_budget_row(context->actions, &row->budget);
+        row->n_restored_checks = (uint32_t) s->n_restored;
+        row_fill_restoration(row, context->restoration);
         row->listening = (char **) (uintptr_t) context->listening(context->userdata);
 }
 
@@ -272,6 +283,13 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_PROPERTY("LastGoodTimestamp", "t", NULL, ROW(copy_realtime), EMITS_CHANGE),
         SD_BUS_PROPERTY("LastReloadError", "s", NULL, ROW(reload_error), EMITS_CHANGE),
         SD_BUS_PROPERTY("LastReloadTimestamp", "t", NULL, ROW(reload_realtime), EMITS_CHANGE),
+        SD_BUS_PROPERTY("StartTimestamp", "t", NULL, ROW(start_realtime),
+                        SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("RestoredTimestamp", "t", NULL, ROW(restored_realtime),
+                        SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("RestoreError", "s", NULL, ROW(restore_error),
+                        SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("NRestoredChecks", "u", NULL, ROW(n_restored_checks), 0),
         SD_BUS_PROPERTY("NServices", "u", NULL, ROW(n_services), 0),
         SD_BUS_PROPERTY("NReadyServices", "u", NULL, ROW(n_ready_services), 0),
         SD_BUS_PROPERTY("NChecks", "u", NULL, ROW(n_checks), 0),

@@ -12,6 +12,7 @@
 #include "model/control.h"
 #include "output/history.h"
 #include "output/http-probers.h"
+#include "output/keeper.h"
 #include "output/publisher.h"
 
 #define BUS_NAME "org.vitald1"
@@ -32,6 +33,7 @@ typedef struct BusContext {
         const History *history;
         const HttpProbers *probers;
         const Actions *actions;
+        const Restoration *restoration; /* NULL: vitald has begun anew, some time ago */
 
         /* CLOCK_MONOTONIC of a check's next run, USEC_INFINITY for none. */
         usec_t (*next_run)(void *userdata, size_t check);

@@ -214,6 +214,7 @@ def test_fault_64_a_secret_is_shown_nowhere(make_vitald, bus, directory, authori
                   *from_process(daemon), ("plug-in", seen.read_bytes())]
         assert daemon.stop() == 0
     places += [("log", daemon.log), *files_below(daemon.runtime_directory, daemon.state_directory)]
+    assert {"state", "history"} <= {pathlib.Path(place).name for place, _ in places}
     shown = {place: matrix.shown_in(text) for place, text in places}
     assert not {place: names for place, names in shown.items() if names}
     assert len(places) > 100 and seen.read_bytes()

@@ -174,6 +174,26 @@ def test_history_goes_on(daemon, http_server):
     http_server.reply = OK
 
 
+def test_status_tells_of_the_restart(daemon, http_server):
+    configure(daemon, http_server)
+    ready_once(daemon)
+    assert "Restarted" not in daemon.status()
+    written = time.time()
+    daemon.end()
+    http_server.reply = HANG
+    daemon.start()
+    eventually(lambda: re.search(r"^Restarted \S+ ago; states restored from \d\d:\d\d:\d\d "
+                                 r"\(\S+ old\); 1 check has not run since\.$", daemon.status(),
+                                 re.MULTILINE), what="the line on the restart")
+    restored = daemon.vitald.metrics()["vitald_state_restored_timestamp_seconds"]
+    assert abs(restored - written) < 60
+    daemon.end()
+    http_server.reply = OK
+    daemon.start()
+    eventually(lambda: re.search(r"^Restarted .* old\)\.$", daemon.status(), re.MULTILINE),
+               what="results of all checks")
+
+
 # -- what is too old or something else -------------------------------------------------------------
 
 def test_what_is_too_old_is_unknown(daemon, http_server):
