@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Units of a real host that restart behind HAProxy, with the ExecStop= of the manual and without."""
+"""ExecStop=vitalctl drain as the manual prints it: real units behind a real HAProxy, under load."""
 
 import csv
 import io
