@@ -245,6 +245,7 @@ static const Option exec_options[] = {
                 .key = "User",
                 .type = &option_string,
                 .offset = offsetof(ExecSettings, user),
+                .flags = OPTION_POWER,
         },
         {
                 .key = "MaxMemory",

@@ -315,6 +315,18 @@ static int check_canonical(CheckConfig *c) {
         return strbuf_finish(&b, &c->canonical);
 }
 
+/* Whoever runs as vitald's own user can write to the copy, so it gives nobody more than that. */
+static void check_refuse_power(CheckLoad *l) {
+        for (size_t i = 0; i < l->apply.n_targets; i++) {
+                const SettingsTarget *t = &l->targets[i];
+
+                for (size_t j = 0; j < t->schema->n; j++)
+                        if (t->set[j] && t->schema->options[j].flags & OPTION_POWER)
+                                section_fault(&l->apply, t->schema->options[j].key,
+                                              "is taken from the file alone, never from a copy");
+        }
+}
+
 static size_t fault_count(const Diagnostics *d) {
         return d->n + d->n_left_out;
 }
@@ -338,6 +350,8 @@ static int check_load_all(CheckLoad *l, const CheckSources *sources, Diagnostics
                 section_fault(&l->apply, "Type", "required, but not set");
         else if (!type)
                 check_no_type(l, sources->types, type_name);
+        if (sources->is_copy)
+                check_refuse_power(l);
         if (fault_count(d) > n_before)
                 return 0;
         check_derive(l);

@@ -17,6 +17,7 @@ typedef struct CheckSources {
         const Section *defaults;   /* [Defaults], or NULL; its own faults are listed elsewhere */
         const CheckTypes *types;
         CredentialStore *credentials;
+        bool is_copy; /* the section is of a last good copy, which vitald's own user can change */
 } CheckSources;
 
 /* Why a remote check does not feed liveness. */

@@ -221,6 +221,7 @@ CheckSources loader_check_sources(Loader *l, const Surroundings *from) {
                 .defaults = from->defaults,
                 .types = l->sources->types,
                 .credentials = &l->credentials,
+                .is_copy = from == &l->copies,
         };
 }
 
@@ -304,6 +305,7 @@ int config_load_text(const ConfigSources *sources, const char *name, const char 
         if (!config->services)
                 return -ENOMEM;
         r = loader_service_text(&l, name, text);
+        loader_done(&l);
         if (r < 0)
                 return r;
         *ret = TAKE(config);

@@ -33,6 +33,7 @@ typedef struct ServiceLoad {
         bool is_builtin, has_drop_ins;
         Document document;
         const Surroundings *from; /* borrowed: what it takes from elsewhere */
+        bool is_copy;             /* its text is a last good copy */
         ServiceConfig *service;   /* borrowed */
         size_t first_fault;
 } ServiceLoad;
@@ -60,6 +61,7 @@ static int loader_check(Loader *l, ServiceLoad *s, const Section *section) {
         char title[SECTION_TITLE_MAX];
         int r;
 
+        sources.is_copy = s->is_copy;
         sources.service = s->name;
         sources.name = section->argument;
         sources.section = section;
@@ -208,6 +210,7 @@ static int loader_service_try_copy(Loader *l, const ServiceLoad *s, const GoodEn
         copy.document = (Document){};
         copy.first_fault = 0;
         copy.from = from;
+        copy.is_copy = true;
         r = loader_service_make_copy(l, &copy, entry, &d);
         document_done(&copy.document);
         if (r < 0)

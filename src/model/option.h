@@ -51,6 +51,8 @@ enum {
         OPTION_OWN = 1 << 1,   /* means something for one check only: not in [Defaults] */
         OPTION_RUN = 1 << 2,   /* of how a check is run: stands where its type does */
         OPTION_GRADE = 1 << 3, /* of how its runs are judged: not for checks that have none */
+        OPTION_POWER = 1 << 4, /* lets it do what vitald's own user may not: only files that belong
+                                * to the administrator may say it */
 };
 
 struct Option {

@@ -326,6 +326,31 @@ def test_a_copy_of_another_version(vitald):
     assert "holds no last good configuration" not in vitald.log
 
 
+def test_a_copy_gives_nobody_more_rights(vitald):
+    """A program that runs as vitald's own user may write to it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can be another user")
+    good = "[Check user]\nType=exec\nCommand=/bin/true\nUser=nobody\n"
+    vitald.service("billing", GOOD)
+    vitald.service("orders", good)
+    vitald.write("checks/db.conf", good.replace(" user", ""))
+    vitald.service("shop", "[Check db]\nFrom=db\n")
+    vitald.start()
+    vitald.wait_status("/health/ready", 200)
+    vitald.stop()
+    vitald.service("orders", good.replace("User", "Usre"))
+    vitald.write("checks/db.conf", "[Check]\nType=exec\nCommand=/bin/true\nUsre=root\n")
+    vitald.start()
+    vitald.wait_status("/health/ready/billing", 200)
+    for name in "orders", "shop":
+        answer = vitald.get(f"/health/ready/{name}")
+        assert answer.status == 503 and answer.json["reason"] == "configuration"
+    status = ctl(vitald, "status", code=3)
+    assert "copy is at fault, too: " in status
+    assert ":4: User= in [Check user]: is taken from the file alone, never from a copy" in status
+    assert last_good(vitald) == []
+
+
 # -- a state directory that is no use --------------------------------------------------------------
 
 COMPLAINT = "Copies of the last good configuration cannot be kept in"
