@@ -107,8 +107,8 @@ static const char *causes(const Answer *a, char buf[static VERDICT_TEXT_MAX]) {
         return buf;
 }
 
-/* Whether the service's verdicts are about this start; says why if not. */
-static bool is_about(const Answer *a, const Start *start, Verdict *v) {
+/* Why the service's verdicts are not about this start. */
+static void judge_other(const Answer *a, const Start *start, Verdict *v) {
         if (!str_is_empty(a->defect) && a->copy_realtime == 0)
                 verdict_set(v, STANDING_SILENT, "the configuration of %s is wrong: %s",
                             start->service, a->defect);
@@ -119,12 +119,9 @@ static bool is_about(const Answer *a, const Start *start, Verdict *v) {
         else if (start->unit && !str_equal(a->unit, start->unit))
                 verdict_set(v, STANDING_MISTAKEN, "service %s stands for %s, not for %s",
                             start->service, a->unit, start->unit);
-        else if (!str_equal(a->invocation_id, start->invocation_id))
+        else
                 verdict_set(v, STANDING_SILENT, "vitald has not seen this start of %s yet",
                             a->unit);
-        else
-                return true;
-        return false;
 }
 
 static void judge(const Answer *a, const Start *start, Verdict *v) {
@@ -134,8 +131,8 @@ static void judge(const Answer *a, const Start *start, Verdict *v) {
         if (a->is_shadow)
                 verdict_set(v, STANDING_ALIVE, "service %s is in shadow and not counted",
                             start->service);
-        else if (!is_about(a, start, v))
-                return;
+        else if (!str_equal(a->invocation_id, start->invocation_id))
+                judge_other(a, start, v);
         else if (!a->is_started)
                 verdict_set(v, str_equal(a->state, "failed") ? STANDING_LATE : STANDING_STARTING,
                             "%s", why);

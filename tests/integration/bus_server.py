@@ -13,13 +13,14 @@ from lib.vitald import INHERITED, REPORTS, VALGRIND, build_directory
 
 
 class BusServer:
-    def __init__(self, directory, bus=None, mode="system", services=2):
+    def __init__(self, directory, bus=None, mode="system", services=2, units=False):
         self.directory = pathlib.Path(directory)
         self.runtime_directory = self.directory / "run"
         self.runtime_directory.mkdir(parents=True, exist_ok=True)
         self.bus = bus
         self.mode = mode if bus else "none"
         self.services = services
+        self.units = units          # Whether they stand for units.
         self.log_path = self.directory / "bus-server.log"
         self.environment = {}
         self.wrap = list        # A function of argv.
@@ -28,7 +29,7 @@ class BusServer:
     def __enter__(self):
         program = build_directory() / "tests/programs/bus-server"
         argv = [*(VALGRIND if os.environ.get("VITALD_VALGRIND") else []), program, self.mode,
-                self.runtime_directory, self.services]
+                self.runtime_directory, self.services, *(["units"] if self.units else [])]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 ["/usr/bin/setpriv", "--pdeathsig", "KILL", *map(str, self.wrap(argv))],

@@ -3,12 +3,14 @@
 /* The bus outputs and the journal by themselves, on a state that standard input changes: for tests
  * that must make flips at will.
  *
- *     bus-server system|user|none RUNTIME_DIRECTORY SERVICES
+ *     bus-server system|user|none RUNTIME_DIRECTORY SERVICES [units]
  *
  * There are SERVICES services s000, s001, ..., each with the checks "a-1" (critical), "b" (not
- * critical, liveness) and "push" (takes reports). A threshold is one failure. Commands:
+ * critical, liveness) and "push" (takes reports). A threshold is one failure. With "units" each
+ * stands for a unit, s000.service, ... Commands:
  *     result CHECK pass|warn|fail|error    (index of the check)
  *     all pass|warn|fail|error             every check at once
+ *     unit SERVICE STATE INVOCATION        what its unit does (index of the service)
  *     reload SERVICES                      another number of services
  *     refuse TEXT                          the next Reload() fails with this text
  *     hold | release                       keeps Run() waiting | ends all that wait
@@ -45,12 +47,12 @@ typedef struct Server {
         State *state;
         Bus *bus;
         char refusal[256];
-        bool is_holding;
+        bool is_holding, has_units;
         size_t n_waiting;
         Waiting waiting[WAITING_MAX];
 } Server;
 
-static Config *make_config(size_t n) {
+static Config *make_config(size_t n, bool has_units) {
         static const FixtureCheck checks[] = {
                 { .name = "a-1", .failure_threshold = 1 },
                 { .name = "b",
@@ -60,17 +62,21 @@ static Config *make_config(size_t n) {
                 { .name = "push", .failure_threshold = 1, .type_flags = CHECK_TYPE_PUSH },
         };
         FixtureService *services = fixture_need(calloc(n + 1, sizeof(*services)));
-        char *names = fixture_need(calloc(n + 1, 8));
+        char *names = fixture_need(calloc(n + 1, 8)), *units = fixture_need(calloc(n + 1, 16));
         Config *c;
 
         for (size_t i = 0; i < n; i++) {
                 snprintf(names + 8 * i, 8, "s%03zu", i % SERVICES_MAX);
                 services[i].name = names + 8 * i;
+                snprintf(units + 16 * i, 16, "s%03zu.service", i % SERVICES_MAX);
+                if (has_units)
+                        services[i].unit = units + 16 * i;
                 memcpy(services[i].checks, checks, sizeof(checks));
         }
         c = fixture_config(services, n);
         free(services);
         free(names);
+        free(units);
         for (size_t i = 0; i < c->n_services; i++)
                 if (!c->services[i].is_builtin)
                         c->services[i].documentation = fixture_need(strdup("https://wiki/s"));
@@ -169,7 +175,7 @@ static int control_drain_until_start(void *daemon, size_t service, const char *n
 }
 
 static int take_config(Server *s, size_t n) {
-        _cleanup_(config_unrefp) Config *c = make_config(n);
+        _cleanup_(config_unrefp) Config *c = make_config(n, s->has_units);
 
         return apply(s, &(Event){ .type = EVENT_CONFIG, .config = c });
 }
@@ -222,6 +228,20 @@ static int change_all(Server *s, Outcome outcome) {
         return r;
 }
 
+/* "0 active 0123456789abcdef" */
+static int change_unit(Server *s, const char *words) {
+        char state[16] = "", id[INVOCATION_ID_MAX] = "";
+        Event e = { .type = EVENT_UNIT, .invocation_id = id };
+
+        if (sscanf(words, "%zu %15s %32s", &e.service, state, id) < 2 ||
+            e.service >= s->state->config->n_services)
+                return -EINVAL;
+        for (e.unit = UNIT_ACTIVATING; e.unit <= UNIT_FAILED; e.unit++)
+                if (str_equal(state, unit_state_to_string(e.unit)))
+                        return apply(s, &e);
+        return -EINVAL;
+}
+
 static int release(Server *s) {
         size_t n = s->n_waiting;
 
@@ -254,6 +274,8 @@ static int obey(Server *s, const char *command) {
                 return parse_uint64(rest, &n) < 0 ? -EINVAL : take_config(s, n);
         if (str_equal(word, "all"))
                 return outcome_parse(rest, &outcome) < 0 ? -EINVAL : change_all(s, outcome);
+        if (str_equal(word, "unit"))
+                return change_unit(s, rest);
         if (str_equal(word, "result") && sscanf(rest, "%zu %15s", &check, outcome_word) == 2 &&
             outcome_parse(outcome_word, &outcome) >= 0)
                 return apply_result(s, check, outcome);
@@ -326,7 +348,7 @@ int main(int argc, char **argv) {
         uint64_t n;
         int r;
 
-        if (argc != 4 || bus_mode_from_string(argv[1], &mode) < 0 ||
+        if (argc < 4 || argc > 5 || bus_mode_from_string(argv[1], &mode) < 0 ||
             parse_uint64(argv[3], &n) < 0 || n > SERVICES_MAX)
                 return 2;
         sigemptyset(&mask);
@@ -334,7 +356,8 @@ int main(int argc, char **argv) {
         sigprocmask(SIG_BLOCK, &mask, NULL);
         signal(SIGPIPE, SIG_IGN);
         log_open();
-        config = make_config(n);
+        s.has_units = argc == 5;
+        config = make_config(n, s.has_units);
         s.state = fixture_need(state_new(config, time_now()));
         s.publisher = fixture_need(publisher_new());
         r = sd_event_new(&s.event);

@@ -33,7 +33,7 @@ ExecStart=/usr/bin/vitald-run --service=web -- /usr/local/bin/web --flag 'two wo
 WorkingDirectory=/tmp
 RuntimeDirectory=web
 WatchdogSec=2s
-TimeoutStartSec=3s
+TimeoutStartSec=2s
 TimeoutAbortSec=2s
 Restart=on-failure
 RestartSec=100ms
@@ -145,7 +145,7 @@ def test_start_waits_for_vitald(host):
     # Longer than TimeoutStartSec=: it is extended.
     eventually(lambda: "Starting: http: " in status_text(host))
     throughout(lambda: host.show("web.service", "ActiveState") == "activating",
-               began + 3.5 - time.monotonic(), every=0.1)
+               began + 2.5 - time.monotonic(), every=0.1)
     main = number(host, "MainPID")
     assert main in unit_procs(host)
     before = time.time()
@@ -274,33 +274,28 @@ def test_a_hang_ends_in_the_watchdog(web):
     assert any(line.startswith("web is dead: http: ") for line in messages)
     assert any("Failed with result 'watchdog'" in line for line in messages)
     # And that was the cure.
-    throughout(lambda: number(web, "NRestarts") == 1, 4.5, every=0.2)
+    throughout(lambda: number(web, "NRestarts") == 1, 2.5, every=0.2)
     assert status_text(web) == "Alive: ready"
 
 
 def test_an_override_restarts_nothing(web):
     web.run(["vitalctl", "override", "web/http", "unhealthy", "--timeout=1h"])
     eventually(lambda: web.get("/health/ready/web").status == 503)
-    throughout(lambda: number(web, "NRestarts") == 0, 3, every=0.2)
+    throughout(lambda: number(web, "NRestarts") == 0, 2.5, every=0.2)
     web.run(["vitalctl", "clear-override", "web/http"])
 
 
 def test_without_vitald_nothing_happens(web):
-    """Stopped, restarted, stuck: what runs is left alone."""
+    """Stopped, restarted: what runs is left alone."""
     invocation = web.show("web.service", "InvocationID")
     web.systemctl("stop", "vitald.socket", "vitald-local.socket", "vitald.service")
     eventually(lambda: status_text(web) == f"No verdict: {UNREACHED}")
-    throughout(lambda: web.show("web.service", "ActiveState") == "active", 3, every=0.2)
+    throughout(lambda: web.show("web.service", "ActiveState") == "active", 2.5, every=0.2)
     web.systemctl("start", "vitald.socket", "vitald-local.socket", "vitald.service")
     eventually(lambda: status_text(web) == "Alive: ready")
     for _ in range(3):
         web.systemctl("restart", "vitald.service")
     eventually(lambda: status_text(web) == "Alive: ready")
-    web.systemctl("kill", "-s", "STOP", "vitald.service")
-    eventually(lambda: status_text(web) ==
-               "No verdict: vitald does not answer", within=15)
-    web.systemctl("kill", "-s", "CONT", "vitald.service", check=False)
-    eventually(lambda: status_text(web) == "Alive: ready", within=15)
     assert web.show("web.service", "InvocationID") == invocation
     assert number(web, "NRestarts") == 0
 
@@ -308,7 +303,7 @@ def test_without_vitald_nothing_happens(web):
 def test_a_start_without_vitald_waits_for_it(web):
     web.systemctl("stop", "web.service", "vitald.socket", "vitald-local.socket", "vitald.service")
     web.systemctl("start", "--no-block", "web.service")
-    throughout(lambda: web.show("web.service", "ActiveState") == "activating", 3.5, every=0.2)
+    throughout(lambda: web.show("web.service", "ActiveState") == "activating", 2.5, every=0.2)
     assert status_text(web) == f"Starting: {UNREACHED}"
     web.systemctl("start", "vitald.socket", "vitald-local.socket", "vitald.service")
     web.systemctl("start", "web.service")
