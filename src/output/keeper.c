@@ -13,8 +13,9 @@
 #include "output/history-file.h"
 #include "output/state-file.h"
 
-/* A flip is kept within a second, whatever else happens; counters, latencies and ages of results
- * that change nothing may wait. */
+/* A flip is kept at once, and where there are many of them, so often; counters, latencies and ages
+ * of results that change nothing may wait. */
+#define AT_ONCE_USEC       (20 * USEC_PER_MSEC)
 #define FLIP_PAUSE_USEC    (500 * USEC_PER_MSEC)
 #define DRAIN_PAUSE_USEC   (100 * USEC_PER_MSEC)
 #define NUMBERS_PAUSE_USEC (15 * USEC_PER_SEC)
@@ -32,7 +33,7 @@ struct Keeper {
         char boot[SD_ID128_STRING_MAX];
         char *state_path, *history_path, *drains_path; /* owned; NULL: not kept */
         KeptWriter *state, *past, *drains;             /* owned; NULL: not kept */
-        usec_t cost_usec;                              /* of the last text of the state */
+        usec_t text_usec, cost_usec; /* of the state's last text: when, and how long it took */
         Restoration restoration;
 };
 
@@ -43,7 +44,8 @@ static void state_text(void *userdata, StrBuf *out) {
         usec_t began = clock_usec(CLOCK_MONOTONIC);
 
         state_file_format(out, publisher_current(k->publisher), k->boot);
-        k->cost_usec = usec_sub(clock_usec(CLOCK_MONOTONIC), began);
+        k->text_usec = clock_usec(CLOCK_MONOTONIC);
+        k->cost_usec = usec_sub(k->text_usec, began);
 }
 
 static void history_text(void *userdata, StrBuf *out) {
@@ -82,13 +84,20 @@ static bool drains_differ(const Keeper *k, const Snapshot *old, const Snapshot *
         return false;
 }
 
+static usec_t state_pause(const Keeper *k, bool has_flipped) {
+        usec_t rest = usec_sub(clock_usec(CLOCK_MONOTONIC), k->text_usec);
+        usec_t pause = has_flipped ? FLIP_PAUSE_USEC : NUMBERS_PAUSE_USEC;
+
+        pause = MAX(pause, SHARE_OF_TIME * k->cost_usec);
+        return has_flipped ? MAX(usec_sub(pause, rest), AT_ONCE_USEC) : pause;
+}
+
 static void on_snapshot(void *userdata, const Snapshot *old, const Snapshot *new) {
         Keeper *k = userdata;
         bool has_flipped = !old || old->revision != new->revision;
 
         if (k->state)
-                kept_writer_touch(k->state, MAX(has_flipped ? FLIP_PAUSE_USEC : NUMBERS_PAUSE_USEC,
-                                                SHARE_OF_TIME * k->cost_usec));
+                kept_writer_touch(k->state, state_pause(k, has_flipped));
         if (k->past)
                 kept_writer_touch(k->past, HISTORY_PAUSE_USEC);
         if (k->drains && drains_differ(k, old, new))
