@@ -438,7 +438,7 @@ static void hooks_recall(Hooks *h, const Snapshot *old) {
 
 static void on_snapshot(void *userdata, const Snapshot *old, const Snapshot *new) {
         Hooks *h = userdata;
-        bool is_first = !h->items;
+        bool is_first = h->n == 0;
         int r;
 
         if (h->config != new->config) {

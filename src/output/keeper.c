@@ -127,9 +127,11 @@ static void log_useless(int r, const char *path, const char *why) {
                 log_warning("%s is left aside: %s", path, why);
 }
 
+/* -ENOENT also where nothing is kept. */
 static int read_file(const char *path, const char *kind, unsigned version, char **ret,
                      size_t *ret_n, char why[static STATE_FILE_WHY_MAX]) {
-        int r = kept_file_read(path, kind, version, STATE_FILE_MAX_BYTES, ret, ret_n);
+        int r = path ? kept_file_read(path, kind, version, STATE_FILE_MAX_BYTES, ret, ret_n)
+                     : -ENOENT;
 
         if (r < 0)
                 snprintf(why, STATE_FILE_WHY_MAX, "%s", unreadable_because(r));
@@ -144,8 +146,6 @@ int keeper_read(Keeper *k, Config *config, Kept **ret) {
         int r;
 
         *ret = NULL;
-        if (!k->state_path)
-                return 0;
         r = read_file(k->state_path, STATE_FILE_KIND, STATE_FILE_VERSION, &text, &n, why);
         if (r == -ENOENT)
                 return 0;
@@ -170,8 +170,6 @@ void keeper_read_drains(Keeper *k, Config *config, DrainHandler handler, void *u
         size_t n;
         int r;
 
-        if (!k->drains_path)
-                return;
         r = read_file(k->drains_path, DRAINS_FILE_KIND, DRAINS_FILE_VERSION, &text, &n, why);
         if (r == -ENOENT)
                 return;
@@ -187,8 +185,6 @@ static void read_history(Keeper *k, Config *config, History *history) {
         size_t n;
         int r;
 
-        if (!k->history_path)
-                return;
         r = read_file(k->history_path, HISTORY_FILE_KIND, HISTORY_FILE_VERSION, &text, &n, why);
         if (r == -ENOENT)
                 return;
