@@ -81,7 +81,7 @@ void restart_describe(StrBuf *b, const ServiceInfo *s, const View *v) {
                 strbuf_printf(b, ", %" PRIu64 " of at most %" PRIu64 " without a cure",
                               s->n_restarts_in_row + 1, s->restart_limit);
         } else if (is_in(s, "held")) {
-                strbuf_printf(b, "%s is to be restarted, ", s->unit);
+                strbuf_printf(b, "%s is to be restarted ", s->unit);
                 append_held(b, s);
         } else if (is_in(s, "watched"))
                 append_watched(b, s, v);

@@ -160,18 +160,21 @@ void journal_restart_tell(const Actions *a, const Action *action, const Snapshot
         tell(a, action->service, &styles[action->type], &text);
 }
 
-void journal_restart_refused(const Actions *a, size_t service, bool is_right, const char *text) {
+void journal_restart_refused(const Actions *a, size_t service, const Snapshot *s, bool is_right,
+                             const char *text) {
         const ServiceConfig *config = config_of(a, service);
         _cleanup_strbuf_ StrBuf b = {};
 
+        if (s->config == a->config)
+                append_cause(&b, a, s, service);
         if (is_right) {
                 strbuf_printf(&b,
-                              "vitald may not restart %s, which is left running; polkit must allow "
-                              "it by a line in " RESTART_RULE_FILE ": ",
+                              ", but vitald may not restart %s, which is left running; polkit must "
+                              "allow it by a line in " RESTART_RULE_FILE ": ",
                               config->unit);
                 restart_rule_format(&b, a->config);
         } else
-                strbuf_printf(&b, "systemd does not restart %s: %s", config->unit, text);
+                strbuf_printf(&b, ", but systemd does not restart %s: %s", config->unit, text);
         tell(a, service, &(Style){ ID_REFUSED, LOG_ERR }, &b);
 }
 

@@ -10,7 +10,8 @@
 void journal_restart_tell(const Actions *a, const Action *action, const Snapshot *s, Time now);
 
 /* systemd did not take it: is_right says that polkit is why, else text does (of others). */
-void journal_restart_refused(const Actions *a, size_t service, bool is_right, const char *text);
+void journal_restart_refused(const Actions *a, size_t service, const Snapshot *s, bool is_right,
+                             const char *text);
 
 /* systemd took it, and the job has ended otherwise than "done". */
 void journal_restart_failed(const Actions *a, size_t service, const char *result);

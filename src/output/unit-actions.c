@@ -106,11 +106,24 @@ static void errand_refused(Errand *e, const sd_bus_error *error) {
 
         if (service != INDEX_NONE) {
                 if (!a->restarts[service].is_refused)
-                        journal_restart_refused(a, service, is_right,
-                                                error->message ? error->message : error->name);
+                        journal_restart_refused(
+                                a, service, publisher_current(e->actions->context.publisher),
+                                is_right, error->message ? error->message : error->name);
                 actions_refused(a, service, error_is_any(error, passing_errors), time_now());
         }
         errand_free(e);
+}
+
+/* Told when systemd has taken it, as what is refused is tried again and again. */
+static void errand_tell(const Errand *e) {
+        const UnitActions *u = e->actions;
+        const Snapshot *s = publisher_current(u->context.publisher);
+        size_t service = errand_service(e);
+
+        if (service != INDEX_NONE && s->config == u->model->config)
+                journal_restart_tell(u->model,
+                                     &(Action){ .type = ACTION_RESTART, .service = service }, s,
+                                     time_now());
 }
 
 static int on_answered(sd_bus_message *m, void *userdata, sd_bus_error *ret_error _unused_) {
@@ -120,9 +133,13 @@ static int on_answered(sd_bus_message *m, void *userdata, sd_bus_error *ret_erro
         const char *job;
 
         e->call = sd_bus_slot_unref(e->call);
-        if (error && !error_is_any(error, lost_errors))
+        if (error && !error_is_any(error, lost_errors)) {
                 errand_refused(e, error);
-        else if (error || sd_bus_message_read(m, "o", &job) < 0 || !(e->job = strdup(job)))
+                look(u);
+                return 0;
+        }
+        errand_tell(e);
+        if (error || sd_bus_message_read(m, "o", &job) < 0 || !(e->job = strdup(job)))
                 errand_end(e);
         look(u);
         return 0;
@@ -201,13 +218,14 @@ static usec_t end_late_errands(UnitActions *u, Time now) {
 static bool act(UnitActions *u, const Action *action, const Snapshot *s, Time now) {
         int r;
 
-        journal_restart_tell(u->model, action, s, now);
-        if (action->type != ACTION_RESTART)
+        if (action->type != ACTION_RESTART) {
+                journal_restart_tell(u->model, action, s, now);
                 return true;
+        }
         r = errand_begin(u, action->service, now);
         if (r >= 0)
                 return true;
-        journal_restart_refused(u->model, action->service, false, strerror(-r));
+        journal_restart_refused(u->model, action->service, s, false, strerror(-r));
         actions_refused(u->model, action->service, true, now);
         return false;
 }

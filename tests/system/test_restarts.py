@@ -42,7 +42,7 @@ BACKEND = """
     Server(("127.0.0.1", PORT), Handler).serve_forever()
 """
 QUICK = "Interval=200ms\nRetryInterval=200ms\nTimeout=300ms\n"
-EACH = ("OnLivenessFailure=restart\nRestartBackoff=1s\nRestartBackoffMax=1s\n"
+EACH = ("OnLivenessFailure=restart\nStartupTimeout=1min\nRestartBackoff=1s\nRestartBackoffMax=1s\n"
         "RestartResetAfter=4s\nRestartLimit=2\n")
 UNIT = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nTimeoutStopSec=2\n"
 PORTS = {"shop": 8101, "flawed": 8102, "ledger": 8103, "kept": 8104}
@@ -88,7 +88,7 @@ def budget(host, burst, interval, reload=True):
 def service(host, name, checks, more=EACH, unit=None):
     unit = unit or f"{name}.service"
     host.write(f"/etc/vitald/services/{name}.conf",
-               f"[Service]\nUnit={unit}\nStartupTimeout=1min\n{more}{checks}")
+               f"[Service]\nUnit={unit}\n{more}{checks}")
     host.systemctl("start", unit)
     host.run(["vitalctl", "reload"])
 
@@ -134,6 +134,7 @@ def test_without_the_right_nothing_happens_loudly(host):
     assert "vitald may not restart" in host.run(["vitalctl", "status"], check=False).stdout
     assert 'vitald_unit_restart_refused{service="shop"} 1' in host.get("/metrics").text
     assert prop(host, "shop", "Restarts") == 0
+    assert not said(host, "restarting shop.service")
 
     done = host.run(["vitalctl", "verify"], check=False)
     assert 'var vitaldUnits = ["shop.service"];' in done.stdout + done.stderr
@@ -193,6 +194,20 @@ def test_what_stays_sick_is_left_running(host):
     host.systemctl("stop", "flawed.service")
 
 
+def test_a_start_that_fails(host):
+    """Its clock begins anew with each start."""
+    service(host, "slow", "[Check up]\nType=file\nPath=/run/never\nProbes=startup\n" + QUICK,
+            unit="sick@0.service", more="OnStartupFailure=restart\nRestartBackoff=1s\n"
+            "RestartLimit=1\nStartupTimeout=2s\n")
+    wait_prop(host, "slow", "RestartState", "fail-static")
+    assert starts(host, "sick-0") == 2
+    assert len(said(host, "slow: not started in time (up: ")) == 2
+    assert host.get("/health/live/slow").status == 200      # Nothing has been found dead.
+    (host.root / "etc/vitald/services/slow.conf").unlink()
+    (host.root / "run/starts/sick-0").unlink()
+    host.systemctl("stop", "sick@0.service")
+
+
 def test_postgresql_is_down(host):
     """A server that is away makes a service not ready, and restarts nothing."""
     service(host, "web", f"{http(PORTS['ledger'])}[Check db]\nType=postgresql\n"
@@ -234,6 +249,26 @@ def test_budget_of_the_host(host):
     assert [prop(host, f"sick{i}", "Restarts") for i in range(N_SICK)] == totals
     throughout(lambda: all_starts() == N_SICK + 3, 12)      # Longer than it settles.
     wait_prop(host, "sick19", "RestartState", "budget", "watched")
+
+
+def test_a_bus_that_is_away(host):
+    """What is due stays so, is told of once, and is done once."""
+    for i in range(N_SICK):
+        (host.root / f"etc/vitald/services/sick{i}.conf").unlink()
+    budget(host, 100, "1s")
+    service(host, "kept", http(PORTS["kept"]))
+    deadlock(host, "kept")
+    host.systemctl("stop", "dbus.socket", "dbus.service")
+    waits = "liveness has failed (live: Timeout after 300ms, waiting for the reply), but systemd"
+    eventually(lambda: said(host, f"kept: {waits}"), within=20 * SLOWNESS)
+    before = starts(host, "kept")
+    assert before == 1
+    throughout(lambda: starts(host, "kept") == before, 2)
+    assert "once systemd can be reached" in host.run(["vitalctl", "status"], check=False).stdout
+    host.systemctl("start", "dbus.socket", "dbus.service")
+    eventually(lambda: starts(host, "kept") == before + 1, within=60 * SLOWNESS)
+    wait_prop(host, "kept", "RestartState", "idle")
+    assert starts(host, "kept") == before + 1 and len(said(host, f"kept: {waits}")) == 1
 
 
 def test_a_file_that_is_no_use(host):
