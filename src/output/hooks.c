@@ -418,13 +418,16 @@ static int hooks_configure(Hooks *h, Config *config) {
                         items[i] = hook_new(h, name, is_host);
                 is_complete = items[i] != NULL;
         }
+        if (!is_complete) {
+                items_free(items, n);
+                items = NULL;
+                n = 0;
+        }
         items_free(h->items, h->n);
         config_unref(h->config);
-        h->items = is_complete ? items : NULL;
-        h->n = is_complete ? n : 0;
+        h->items = items;
+        h->n = n;
         h->config = config_ref(config);
-        if (!is_complete)
-                items_free(items, n);
         hooks_follow(h);
         return is_complete ? 0 : -ENOMEM;
 }

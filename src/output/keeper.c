@@ -130,9 +130,11 @@ static void log_useless(int r, const char *path, const char *why) {
 /* -ENOENT also where nothing is kept. */
 static int read_file(const char *path, const char *kind, unsigned version, char **ret,
                      size_t *ret_n, char why[static STATE_FILE_WHY_MAX]) {
-        int r = path ? kept_file_read(path, kind, version, STATE_FILE_MAX_BYTES, ret, ret_n)
-                     : -ENOENT;
+        int r;
 
+        if (!path)
+                return -ENOENT;
+        r = kept_file_read(path, kind, version, STATE_FILE_MAX_BYTES, ret, ret_n);
         if (r < 0)
                 snprintf(why, STATE_FILE_WHY_MAX, "%s", unreadable_because(r));
         return r;
