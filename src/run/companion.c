@@ -18,7 +18,7 @@
 #define ANSWER_MAX_USEC     (5 * USEC_PER_SEC)
 #define TIMER_ACCURACY_USEC (10 * USEC_PER_MSEC)
 
-#define EXTEND_EVERY_USEC (5 * USEC_PER_SEC)
+#define EXTEND_EVERY_USEC (2 * USEC_PER_SEC)
 #define EXTEND_BY_USEC    (20 * USEC_PER_SEC)
 
 /* A restart of vitald is no news. */

@@ -221,6 +221,23 @@ def test_the_verdict_of_an_earlier_start_does_not_count(run):
     assert run.is_fed()
 
 
+def test_a_start_that_takes_too_long_is_not_extended(run):
+    run.start()
+    run.server.order(f"unit 0 activating {NOW}")
+
+    def is_late():
+        run.server.order("result 0 fail")       # The clock of this server moves with events.
+        return run.status.startswith("Not started in time: ")
+    eventually(is_late, every=0.2)
+    assert run.process.log.count("s000 has not started in time: ") == 1
+    before = run.notify.values("EXTEND_TIMEOUT_USEC")
+    throughout(lambda: not run.is_ready, 3)
+    assert run.notify.values("EXTEND_TIMEOUT_USEC") == before
+    # But it is not final.
+    run.server.order("all pass")
+    eventually(lambda: run.is_ready)
+
+
 @pytest.mark.parametrize("service, words", [
     ("nobody", "vitald knows no service nobody"),
     ("s000", "service s000 has no Unit=, so that vitald cannot tell its starts apart")])

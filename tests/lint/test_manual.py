@@ -28,7 +28,8 @@ FOREIGN = {"ListenStream", "LoadCredential", "LoadCredentialEncrypted", "Private
            "ReadWritePaths",
            "ExecStart", "ExecStop", "TimeoutStartSec", "TimeoutStopSec", "Restart", "BindsTo",
            "Requires", "Wants", "WantedBy", "Key", "InhibitDelayMaxSec",
-           "DynamicUser", "ExecStartPost", "NotifyAccess", "RestrictAddressFamilies"}
+           "DynamicUser", "ExecStartPost", "NotifyAccess", "RestrictAddressFamilies",
+           "StartLimitBurst", "SyslogIdentifier"}
 
 
 class Facts:

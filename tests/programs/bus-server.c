@@ -7,7 +7,7 @@
  *
  * There are SERVICES services s000, s001, ..., each with the checks "a-1" (critical), "b" (not
  * critical, liveness) and "push" (takes reports). A threshold is one failure. With "units" each
- * stands for a unit, s000.service, ... Commands:
+ * stands for a unit, s000.service, ..., and has 2 s to start. Commands:
  *     result CHECK pass|warn|fail|error    (index of the check)
  *     all pass|warn|fail|error             every check at once
  *     unit SERVICE STATE INVOCATION        what its unit does (index of the service)
@@ -31,6 +31,8 @@
 
 #define SERVICES_MAX 1000
 #define WAITING_MAX  1024
+
+#define UNIT_STARTUP_TIMEOUT_USEC (2 * USEC_PER_SEC)
 
 typedef struct Waiting {
         CheckConfig *check; /* owned reference */
@@ -69,8 +71,10 @@ static Config *make_config(size_t n, bool has_units) {
                 snprintf(names + 8 * i, 8, "s%03zu", i % SERVICES_MAX);
                 services[i].name = names + 8 * i;
                 snprintf(units + 16 * i, 16, "s%03zu.service", i % SERVICES_MAX);
-                if (has_units)
+                if (has_units) {
                         services[i].unit = units + 16 * i;
+                        services[i].startup_timeout_usec = UNIT_STARTUP_TIMEOUT_USEC;
+                }
                 memcpy(services[i].checks, checks, sizeof(checks));
         }
         c = fixture_config(services, n);

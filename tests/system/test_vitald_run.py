@@ -365,6 +365,22 @@ def test_what_cannot_be_executed(host):
         host.messages("ending.service")
 
 
+# -- the manual ------------------------------------------------------------------------------------
+
+def test_the_example_of_the_manual(host):
+    """Its unit and its service, as they stand there."""
+    for path, text in re.findall(r"^\.Bd -literal[^\n]*\n# (/etc/\S+)\n(.*?)^\.Ed",
+                                 read("man/vitald-run.1"), re.M | re.S):
+        host.write(path, text)
+    host.systemctl("daemon-reload")
+    host.systemctl("reload", "vitald.service")
+    host.systemctl("start", "shop.service")
+    assert host.get("/", port=8080).status == 200
+    assert host.get("/health/ready/shop").status == 200
+    assert exe(host, number(host, "MainPID", "shop.service")).startswith("/usr/bin/python3")
+    host.systemctl("stop", "shop.service")
+
+
 # -- the light form --------------------------------------------------------------------------------
 
 def test_the_light_form(host):
