@@ -102,8 +102,7 @@ static void check_run_judge_late(const CheckRun *run, Result *ret) {
         char lost[TIMESPAN_MAX];
 
         result_error(ret, REASON_LATE,
-                     "No result within %" PRIu64 "ms, but for %s of them vitald had no processor "
-                     "time%s%s",
+                     "No result within %" PRIu64 "ms, but vitald itself was late by %s%s%s",
                      run->check->config->timeout_usec / USEC_PER_MSEC,
                      timespan_format(lost, run->lost_usec), run->phase ? ", " : "",
                      run->phase ? run->phase : "");
@@ -208,6 +207,8 @@ static void check_run_deliver(CheckRun *finished) {
                 next = now;
         } else {
                 is_undecided = e->handler->result(e->userdata, c->index, run->serial, &run->result);
+                /* What told nothing is asked again, but gently: there is too little time anyway. */
+                is_undecided |= run->result.reason == REASON_LATE;
                 next = schedule_next(c->config, is_undecided, run->result.retry_after_usec, now);
                 c->peace_until_usec = run->result.retry_after_usec > 0 ? next : 0;
         }

@@ -2,7 +2,6 @@
 """vitald or its host stands still, or gets too little processor time: nobody else has failed."""
 
 import contextlib
-import fcntl
 import itertools
 import os
 import signal
@@ -17,7 +16,7 @@ from lib.notify import NotifySocket
 from lib.peers import HANG, Proxy, Reply, copy
 from lib.preload import Clock, compile_library
 from lib.probes import ProbeLoad
-from lib.process import SLOWNESS, eventually, throughout
+from lib.process import eventually, throughout
 from lib.runner import assert_result
 from lib.vitald import needs_module
 
@@ -100,163 +99,6 @@ def test_fault_10_a_run_of_the_stall_is_void(vitald, http_server):
     eventually(lambda: vitald.show("app/web")["NPass"] >= 2)
     assert vitald.show("app/web")["NFail"] == 0
     assert vitald.ready().status == 200 and "unhealthy" not in vitald.log
-
-
-# -- row 47 --
-
-PROBED = "[Check web]\nType=http\nURL={url}\nInterval=10ms\n"
-
-
-def probe(vitald, n=100):
-    """All are answered, and no later than without a log."""
-    for _ in range(n):
-        before = time.monotonic()
-        assert vitald.get("/health/ready").status == 200
-        assert time.monotonic() - before < 1 * SLOWNESS
-
-
-def dropped(vitald):
-    return vitald.metrics()["vitald_log_dropped_total"]
-
-
-def told(text):
-    """How many messages each line that tells of lost ones tells of."""
-    return [int(line.split()[0]) for line in text.splitlines() if "messages were lost" in line]
-
-
-class Reader(threading.Thread):
-    """Reads from a descriptor to the end, whenever it may."""
-
-    def __init__(self, fd):
-        super().__init__(daemon=True)
-        self.fd, self.data, self.may_read = fd, b"", threading.Event()
-        self.may_read.set()
-        self.start()
-
-    def run(self):
-        while True:
-            self.may_read.wait()
-            with contextlib.suppress(BlockingIOError):
-                self.data += os.read(self.fd, 65536)
-            time.sleep(0.002)
-
-    @property
-    def text(self):
-        return self.data.decode(errors="replace")
-
-
-@pytest.fixture
-def piped(vitald, directory):
-    """A daemon whose standard error is a pipe."""
-    path = directory / "stderr"
-    os.mkfifo(path)
-    reader = Reader(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
-    fcntl.fcntl(reader.fd, fcntl.F_SETPIPE_SZ, 16384)   # So that it is soon full.
-    vitald.wrap = lambda argv: ["/bin/sh", "-c", f'exec "$@" 2>{path}', "sh", *map(str, argv)]
-    vitald.reader = reader
-    yield vitald
-    reader.may_read.set()
-
-
-def test_fault_47_standard_error_is_not_read(piped, http_server):
-    reader = piped.reader
-    piped.service("app", PROBED.format(url=http_server.url()))
-    piped.start()
-    piped.wait_status("/health/ready", 200)
-    for _ in range(2):
-        already = len(told(reader.text))
-        reader.may_read.clear()
-        eventually(lambda: dropped(piped) > sum(told(reader.text)) + 50, within=30)
-        runs = piped.show("app/web")["NRuns"]
-        probe(piped)
-        eventually(lambda: piped.show("app/web")["NRuns"] > runs + 10)
-        assert len(told(reader.text)) == already
-        reader.may_read.set()
-        eventually(lambda: sum(told(reader.text)) == dropped(piped))
-        assert len(told(reader.text)) == already + 1
-
-
-def test_fault_47_losses_are_told_without_anything_else_to_tell(piped):
-    piped.arguments.append("--log-level=info")
-    piped.start()
-    eventually(lambda: "Listening on" in piped.reader.text)
-    piped.reader.may_read.clear()
-
-    def fills_up():
-        assert piped.vitalctl("reload").returncode == 0
-        return dropped(piped) > 0
-    eventually(fills_up, within=60, every=0)
-    piped.reader.may_read.set()
-    eventually(lambda: told(piped.reader.text) == [dropped(piped)])
-    assert piped.reader.text.splitlines()[-1].endswith("the log receiver was stuck")
-
-
-class Journal:
-    """The journal's socket, of which nothing is read until asked for."""
-
-    def __init__(self, directory):
-        self.path = directory / "journal" / "socket"
-        self.path.parent.mkdir(exist_ok=True)
-        self.path.unlink(missing_ok=True)
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self.socket.bind(str(self.path))
-        self.path.chmod(0o666)
-
-    def read(self):
-        """All messages that are waiting."""
-        messages = []
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                record = self.socket.recv(65536).decode(errors="replace")
-                messages += [line.partition("=")[2] for line in record.splitlines()
-                             if line.startswith("MESSAGE=")]
-        return messages
-
-
-@pytest.fixture
-def journalled(vitald, directory):
-    """A daemon that takes its standard error for the journal's; with `journal`."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root to mount the journal's socket")
-    vitald.journal = Journal(directory)
-    script = ("mount -t tmpfs tmpfs /run; mkdir -p /run/systemd/journal; "
-              f"mount --bind {vitald.journal.path.parent} /run/systemd/journal; "
-              'JOURNAL_STREAM=$(stat -L -c %d:%i /dev/fd/2) exec "$@"')
-    vitald.wrap = lambda argv: ["/usr/bin/unshare", "--mount", "--propagation", "private",
-                                "/bin/sh", "-ec", script, "sh", *map(str, argv)]
-    return vitald
-
-
-def test_fault_47_the_journal_takes_nothing(journalled, http_server):
-    journalled.service("app", PROBED.format(url=http_server.url()))
-    journalled.start()
-    eventually(lambda: dropped(journalled) > 50)    # Its queue holds some ten or hundred.
-    probe(journalled)
-    messages = []
-
-    def tells_the_losses():
-        messages.extend(journalled.journal.read())
-        return sum(told("\n".join(messages))) == dropped(journalled)
-    eventually(tells_the_losses, within=10)
-    assert len(told("\n".join(messages))) == 1
-    assert any("Listening on" in m for m in messages)
-
-
-def test_fault_47_the_journal_is_made_anew(journalled, http_server):
-    """Its socket, too: what is sent to the old one is refused for ever."""
-    journalled.service("app", PROBED.format(url=http_server.url()))
-    journalled.start()
-    journalled.journal.read()
-    journalled.journal.socket.close()
-    eventually(lambda: dropped(journalled) > 10)
-    probe(journalled, 20)
-    new = Journal(journalled.directory.parent)
-    messages = []
-
-    def arrives():
-        messages.extend(new.read())
-        return any("run " in m for m in messages) and told("\n".join(messages))
-    eventually(arrives)
 
 
 # -- row 48 --
