@@ -232,8 +232,8 @@ def test_fault_18_one_byte_per_second(runner, http_server):
 @pytest.mark.valgrind
 def test_hanging_server(runner, http_server):
     http_server.reply = HANG
-    result = first(runner, http(http_server.url(), timeout="300ms"))
-    assert_result(result, "fail", "timeout", "300ms")
+    result = first(runner, http(http_server.url(), timeout=f"{300 * SLOWNESS}ms"))
+    assert_result(result, "fail", "timeout", f"{300 * SLOWNESS}ms")
 
 
 def test_fault_19_banner(runner):
