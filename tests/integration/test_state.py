@@ -106,6 +106,7 @@ def test_a_streak_goes_on(daemon, http_server):
         run(daemon, code=NO)
         assert show(daemon)["FailuresInRow"] == n
     assert daemon.vitald.ready().status == 200
+    daemon.written('"failures":2')
     daemon.end("kill")
     daemon.start()
     # The first run of the new one is the third failure.
