@@ -3,7 +3,9 @@
 
 /* The text in which the last picture outlasts vitald (base/kept-file.h keeps it): JSON with the
  * states of all checks and services, and no settings, of which there are digests alone. Written
- * from a snapshot, and read by somebody who believes nothing of it. Pure. */
+ * from a snapshot, and read by somebody who believes nothing of it. What is added to a state of the
+ * model is added here; that needs no new version, as what is not there is as it is at first. Pure.
+ */
 
 #include "base/strbuf.h"
 #include "model/kept.h"
