@@ -33,17 +33,17 @@ int loop_run(sd_event *event, LoopLag *lag) {
         int r, code = 0;
 
         while (sd_event_get_state(event) != SD_EVENT_FINISHED) {
-                usec_t began = 0;
+                usec_t began;
 
                 r = sd_event_prepare(event);
                 if (r == 0)
                         r = sd_event_wait(event, UINT64_MAX);
                 if (r == 0)
                         continue;
-                if (r > 0) {
-                        sd_event_now(event, CLOCK_MONOTONIC, &began);
+                /* Not sd_event_now(), which is old behind a wait that SIGCONT has ended. */
+                began = clock_usec(CLOCK_MONOTONIC);
+                if (r > 0)
                         r = sd_event_dispatch(event);
-                }
                 if (r < 0)
                         return log_errno(LOG_ERR, r, "Cannot go on: the event loop fails");
                 lag_note_turn(lag, began, clock_usec(CLOCK_MONOTONIC));

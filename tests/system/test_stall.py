@@ -161,7 +161,7 @@ def test_fault_10_a_stop_that_ends_by_the_watchdog(running):
     running.run(["kill", "-STOP", running.show("vitald.service", "MainPID")])
     eventually(lambda: restarts(running) == 1, within=15)
     is_ready(running)
-    assert running.show("vitald.service", "ActiveState") == "active"
+    eventually(lambda: running.show("vitald.service", "ActiveState") == "active", within=15)
     assert restarts(running) == 1
     after = [m for m in running.messages("vitald.service")[before:] if "run " not in m]
     assert not [m for m in after if "Another vitald" in m or "unhealthy" in m], after
