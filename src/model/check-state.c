@@ -362,6 +362,7 @@ void check_state_combine(CheckState *s, Health measured, Health published, const
 
 static void check_state_become_stale(CheckState *s, Time now) {
         bool had_error = s->has_result && s->last.outcome == OUTCOME_ERROR;
+        const char *error = had_error ? s->last.message : "";
         char age[TIMESPAN_MAX];
 
         timespan_format(age, usec_sub(now.boottime, s->fresh_boottime));
@@ -369,8 +370,8 @@ static void check_state_become_stale(CheckState *s, Time now) {
         s->successes_in_row = s->failures_in_row = 0;
         check_state_clear_reason(s);
         s->reason = REASON_STALE;
-        snprintf(s->message, sizeof(s->message), "No result for %s%s%.150s", age,
-                 had_error ? ", only errors: " : "", had_error ? s->last.message : "");
+        snprintf(s->message, sizeof(s->message), "No result for %s%s%s%.150s", age,
+                 had_error ? ", only errors" : "", *error ? ": " : "", error);
         check_state_clear_first_failure(s);
 }
 

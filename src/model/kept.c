@@ -62,7 +62,7 @@ static const char *check_find_nonsense(const CheckState *c, Time now) {
         if (c->failures_in_row > 0 && (c->successes_in_row > 0 || c->first_failure_realtime == 0))
                 return "a check has a streak that cannot be";
         if (c->measured != HEALTH_HEALTHY && c->measured != HEALTH_DEGRADED &&
-            c->measured != HEALTH_PENDING && (c->reason == REASON_NONE || !*c->message))
+            c->measured != HEALTH_PENDING && c->reason == REASON_NONE)
                 return "a check has a state without a reason";
         return NULL;
 }

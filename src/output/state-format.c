@@ -18,9 +18,15 @@ static void put_flag(JsonWriter *w, const char *key, bool value) {
                 json_bool(w, key, true);
 }
 
+/* One that was cut somewhere may end in the midst of a letter, and then nothing could be read. */
 static void put_text(JsonWriter *w, const char *key, const char *value) {
-        if (!str_is_empty(value))
-                json_string(w, key, value);
+        char clean[RESULT_MESSAGE_MAX];
+
+        if (str_is_empty(value))
+                return;
+        if (!utf8_is_valid(value, strlen(value)))
+                value = text_sanitize(clean, sizeof(clean), value, strlen(value));
+        json_string(w, key, value);
 }
 
 static void put_digest(JsonWriter *w, const char *key, const char *text) {
@@ -66,7 +72,7 @@ static void put_values(JsonWriter *w, const Result *r) {
         json_open(w, "values", '[');
         for (size_t i = 0; i < r->n_values; i++) {
                 json_open(w, NULL, '{');
-                json_string(w, "name", r->values[i].name);
+                put_text(w, "name", r->values[i].name);
                 put_text(w, "unit", r->values[i].unit);
                 json_number(w, "number", "%.17g", r->values[i].number);
                 json_close(w, '}');

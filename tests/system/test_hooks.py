@@ -84,6 +84,26 @@ def test_a_unit_is_started_with_the_transition(make, units):
     wait_told(units, "shop shop ready", "shop shop not_ready", "shop shop ready draining drained")
 
 
+def test_a_restart_is_no_flip_and_hides_none(make, units):
+    daemon = make(shop="OnFlip=told@%s.service")
+    report(daemon, "shop/job", "fail")
+    wait_told(units, "shop shop ready not_ready shop/job ")
+    for _ in range(3):
+        daemon.stop()
+        daemon.start()
+        assert daemon.ready().status == 503
+    assert len(told(units)) == 1
+    # What ended while nobody was there is told as soon as somebody is.
+    report(daemon, "shop/job", "pass")
+    assert daemon.vitalctl("drain", "shop", "--timeout=4s").returncode == 0
+    wait_told(units, "shop shop ready", "shop shop not_ready ready", "shop shop ready draining")
+    daemon.stop()
+    time.sleep(4)
+    daemon.start()
+    wait_told(units, "shop shop ready", "shop shop not_ready ready", "shop shop ready draining",
+              "shop shop draining ready")
+
+
 def test_the_host_has_its_own(make, units):
     daemon = make("OnFlip=told@%s.service", shop="", other="")
     report(daemon, "shop/job", "fail")

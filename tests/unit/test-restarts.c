@@ -165,9 +165,26 @@ static void apply_both(Simulation *sim, const Event *e, Time now) {
         compare(sim);
 }
 
+/* What peers and people say may be empty, long, and cut in the midst of a letter. */
+static void make_odd(World *w, Result *r) {
+        size_t n = world_random(w, 20) * 20, at = 0;
+
+        for (r->message[0] = 0; at + 4 <= n && at + 4 < sizeof(r->message); at += 2)
+                memcpy(r->message + at, "\u00fc", 3);
+        if (n > 0 && world_random(w, 2) == 0)
+                r->message[at > 0 ? at - 1 : 0] = 0;
+        for (n = world_random(w, RESULT_VALUES_MAX); n > 0; n--)
+                result_add_value(
+                        r,
+                        "\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fc\u00fcx\u00fc",
+                        world_random(w, 2) ? -1.5e300 : 4.9e-324, "\u00b5\u00b5\u00b5\u00b5");
+}
+
 static void on_event(void *userdata, const Event *e, bool is_same_config _unused_) {
         Simulation *sim = userdata;
         Time now = sim->world.now;
+        Event changed = *e;
+        Result odd;
 
         sim->n_event++;
         if (sim->kept) {
@@ -178,7 +195,12 @@ static void on_event(void *userdata, const Event *e, bool is_same_config _unused
                 verify_fresh(sim);
                 compare(sim);
         }
-        apply_both(sim, e, now);
+        if (e->type == EVENT_RESULT && world_random(&sim->world, 3) == 0) {
+                odd = *e->result;
+                make_odd(&sim->world, &odd);
+                changed.result = &odd;
+        }
+        apply_both(sim, &changed, now);
         if (world_random(&sim->world, 20) > 0)
                 return;
         sim->kept = text_of(sim->seen);
