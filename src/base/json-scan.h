@@ -15,6 +15,10 @@
 
 #define JSON_DEPTH_MAX 32
 
+/* Of what we keep for ourselves in JSON: no time and no count comes near this, and sums of a few do
+ * not overflow. */
+#define JSON_NUMBER_MAX (UINT64_C(1) << 60)
+
 typedef struct JsonFault {
         const char *text;    /* constant: "a name stands twice in one object" */
         size_t line, column; /* from 1; the column counts bytes */

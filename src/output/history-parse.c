@@ -5,26 +5,10 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "io/json-tree.h"
+#include "io/json-reader.h"
 #include "output/history-internal.h"
-#include "output/state-file.h"
 
 static const char hex_digits[] = "0123456789abcdef";
-
-static json_object *get(json_object *o, const char *key, enum json_type type) {
-        json_object *value;
-
-        if (!json_object_is_type(o, json_type_object) ||
-            !json_object_object_get_ex(o, key, &value) || !json_object_is_type(value, type))
-                return NULL;
-        return value;
-}
-
-static const char *get_string(json_object *o, const char *key) {
-        json_object *value = get(o, key, json_type_string);
-
-        return value ? json_object_get_string(value) : "";
-}
 
 static bool get_second(json_object *value, uint32_t latest, uint32_t *ret) {
         int64_t n = json_object_is_type(value, json_type_int) ? json_object_get_int64(value) : -1;
@@ -53,8 +37,8 @@ static bool parse_run(const char *digits, uint32_t latest, PackedRun *ret) {
         return true;
 }
 
-static bool take_runs(CheckHistory *c, json_object *o, uint32_t latest) {
-        const char *text = get_string(o, "runs");
+static bool take_runs(JsonReader *r, CheckHistory *c, json_object *o, uint32_t latest) {
+        const char *text = json_get_string(r, o, "runs");
         size_t n = strlen(text) / HISTORY_RUN_DIGITS;
 
         if (strlen(text) % HISTORY_RUN_DIGITS != 0 || n > HISTORY_RUNS_MAX)
@@ -86,8 +70,8 @@ static bool take_flip(PackedFlip *f, json_object *o, uint32_t latest) {
         return true;
 }
 
-static bool take_flips(CheckHistory *c, json_object *o, uint32_t latest) {
-        json_object *flips = get(o, "flips", json_type_array);
+static bool take_flips(JsonReader *r, CheckHistory *c, json_object *o, uint32_t latest) {
+        json_object *flips = json_get(r, o, "flips", json_type_array);
         size_t n = flips ? json_object_array_length(flips) : 0;
 
         if (!flips || n > HISTORY_FLIPS_MAX)
@@ -99,47 +83,48 @@ static bool take_flips(CheckHistory *c, json_object *o, uint32_t latest) {
         return true;
 }
 
-static int take_check(History *h, json_object *o, uint32_t latest) {
-        size_t check =
-                config_find_check(h->config, get_string(o, "service"), get_string(o, "name"));
+static int take_check(JsonReader *r, History *h, json_object *o, uint32_t latest) {
+        size_t check = config_find_check(h->config, json_get_string(r, o, "service"),
+                                         json_get_string(r, o, "name"));
 
-        if (check == INDEX_NONE)
-                return json_object_is_type(o, json_type_object) ? 0 : -EBADMSG;
+        if (r->what || check == INDEX_NONE)
+                return 0;
         if (!h->checks[check])
                 return -ENOMEM;
-        return take_runs(h->checks[check], o, latest) && take_flips(h->checks[check], o, latest)
-                       ? 0
-                       : -EBADMSG;
+        if (!take_runs(r, h->checks[check], o, latest) ||
+            !take_flips(r, h->checks[check], o, latest))
+                json_refuse(r, "checks");
+        return 0;
 }
 
 static int take_tree(History *h, json_object *o, const char *boot, Time now) {
-        json_object *began = get(o, "began", json_type_int);
-        json_object *checks = get(o, "checks", json_type_array);
-        int64_t usec = began ? json_object_get_int64(began) : -1;
+        JsonReader reader = {};
+        json_object *checks = json_get(&reader, o, "checks", json_type_array);
+        usec_t began = json_get_number(&reader, o, "began", USEC_INFINITY);
         uint32_t latest;
         int r = 0;
 
-        if (!str_equal(get_string(o, "boot"), boot))
+        if (!str_equal(json_get_string(&reader, o, "boot"), boot))
                 return -ESTALE;
-        if (!checks || usec < 0 || (usec_t) usec > now.realtime)
+        if (!checks || began > now.realtime || reader.what)
                 return -EBADMSG;
-        h->began_realtime = (usec_t) usec;
-        latest = (uint32_t) MIN((now.realtime - (usec_t) usec) / USEC_PER_SEC, (usec_t) UINT32_MAX);
-        for (size_t i = 0; r >= 0 && i < json_object_array_length(checks); i++)
-                r = take_check(h, json_object_array_get_idx(checks, i), latest);
-        return r;
+        h->began_realtime = began;
+        latest = (uint32_t) MIN((now.realtime - began) / USEC_PER_SEC, (usec_t) UINT32_MAX);
+        for (size_t i = 0; r >= 0 && !reader.what && i < json_object_array_length(checks); i++)
+                r = take_check(&reader, h, json_object_array_get_idx(checks, i), latest);
+        return r < 0 ? r : reader.what ? -EBADMSG : 0;
 }
 
 int history_parse(History *h, const char *text, size_t n, const char *boot, Config *config,
-                  Time now, char ret_why[]) {
+                  Time now, char ret_why[static STATE_FILE_WHY_MAX]) {
         _cleanup_json_ json_object *o = NULL;
         usec_t began = h->began_realtime;
-        JsonFault fault;
         int r;
 
-        r = json_tree_parse(text, n, &o, &fault);
-        if (r >= 0)
-                r = history_begin(h, config);
+        r = json_parse_object(text, n, &o, ret_why);
+        if (r < 0)
+                return r;
+        r = history_begin(h, config);
         if (r >= 0)
                 r = take_tree(h, o, boot, now);
         if (r >= 0)
@@ -150,5 +135,5 @@ int history_parse(History *h, const char *text, size_t n, const char *boot, Conf
                  r == -ENOMEM   ? "out of memory"
                  : r == -ESTALE ? "it is of another boot of this host"
                                 : "it is not as vitald writes it");
-        return r == -EINVAL ? -EBADMSG : r;
+        return r;
 }

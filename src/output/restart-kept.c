@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "base/json-scan.h"
 #include "base/json.h"
 
 const RestartKeptNumber restart_kept_numbers[RESTART_KEPT_NUMBERS] = {
@@ -31,7 +32,7 @@ void restart_kept_format(const Actions *a, const char *boot, StrBuf *out) {
         json_string(&w, "boot", boot);
         json_open(&w, "budget", '[');
         for (size_t i = 0; i < a->budget.n_spent; i++)
-                json_number(&w, NULL, "%" PRIu64, a->budget.back_usec[i]);
+                json_number(&w, NULL, "%" PRIu64, MIN(a->budget.back_usec[i], JSON_NUMBER_MAX));
         json_close(&w, ']');
         json_open(&w, "services", '{');
         for (size_t i = 0; i < a->n; i++)

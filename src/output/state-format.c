@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
 
+#include "base/json-scan.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "output/state-file.h"
@@ -10,7 +11,7 @@
  */
 static void put_number(JsonWriter *w, const char *key, uint64_t value, uint64_t absent) {
         if (value != absent)
-                json_unsigned(w, key, MIN(value, STATE_NUMBER_MAX));
+                json_unsigned(w, key, MIN(value, JSON_NUMBER_MAX));
 }
 
 static void put_flag(JsonWriter *w, const char *key, bool value) {

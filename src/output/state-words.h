@@ -8,9 +8,6 @@
 
 #define STATE_DIGEST_MAX 17
 
-/* No time and no count comes near this, and sums of a few do not overflow. */
-#define STATE_NUMBER_MAX (UINT64_C(1) << 60)
-
 static const char *const outcome_words[] = { "pass", "warn", "fail", "error", NULL };
 static const char *const unit_words[] = { "unfollowed", "activating", "auto-restart",
                                           "active",     "reloading",  "deactivating",
