@@ -243,12 +243,12 @@ static int daemon_make_outputs(Daemon *d) {
         r = history_new(d->publisher, &d->history);
         if (r < 0)
                 return r;
-        r = keeper_follow(d->keeper, d->state->config, d->history);
-        if (r < 0)
-                return r;
         d->probers = http_probers_new();
         if (!d->probers)
                 return -ENOMEM;
+        r = keeper_follow(d->keeper, d->state->config, d->history, d->probers);
+        if (r < 0)
+                return r;
         r = http_routes_new(d->publisher, d->history, d->probers, on_stats, d, &d->routes);
         if (r < 0)
                 return r;
@@ -327,8 +327,8 @@ static void daemon_done(Daemon *d) {
         http_server_free(d->http);
         agent_free(d->agent);
         http_routes_free(d->routes);
-        http_probers_free(d->probers);
         keeper_free(d->keeper);
+        http_probers_free(d->probers);
         history_free(d->history);
         units_free(d->units);
         daemon_close_last_good(d);

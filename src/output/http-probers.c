@@ -135,6 +135,29 @@ void http_probers_note(HttpProbers *p, const HttpRequest *request, const HttpPee
         i->n_not_ready = is_ready ? 0 : i->n_not_ready + 1;
 }
 
+/* Names that were cut short are those of nobody who asks again. */
+static bool is_whole(const char *text, size_t size) {
+        return strlen(text) + 1 < size;
+}
+
+void http_probers_recall(HttpProbers *p, const HttpProber *item) {
+        HttpRequest request = {
+                .path = { item->route, strlen(item->route) },
+                .user_agent = { item->agent, strlen(item->agent) },
+        };
+        HttpPeer peer = { .is_local = item->is_local, .address = item->address };
+        uint64_t key = key_of(p, &request, &peer);
+        HttpProber *i;
+
+        if (!is_whole(item->route, sizeof(item->route)) ||
+            !is_whole(item->agent, sizeof(item->agent)) || known(p, key))
+                return;
+        i = add(p, key, &request, &peer);
+        i->seen_usec = item->seen_usec;
+        i->interval_usec = item->interval_usec;
+        i->status = item->status;
+}
+
 static usec_t recent_usec(const HttpProber *i) {
         usec_t span = RECENT_INTERVALS * i->interval_usec;
 

@@ -41,6 +41,9 @@ DEFINE_CLEANUP(HttpProbers *, http_probers_free);
 void http_probers_note(HttpProbers *p, const HttpRequest *request, const HttpPeer *peer,
                        unsigned status, bool is_ready, usec_t now_usec);
 
+/* One from before a restart: address, route, agent, seen, interval and last status are taken. */
+void http_probers_recall(HttpProbers *p, const HttpProber *item);
+
 /* The next prober from *at on that is recent: seen within three of its own intervals, but a minute
  * at most and three seconds at least, or within ten seconds if it has asked but once. Begin with 0;
  * NULL: no more. What is returned is valid until somebody is noted. */

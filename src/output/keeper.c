@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "io/kept-writer.h"
 #include "output/history-file.h"
+#include "output/probers-file.h"
 #include "output/state-file.h"
 
 /* A flip is kept at once, and where there are many of them, so often; counters, latencies and ages
@@ -20,6 +21,7 @@
 #define DRAIN_PAUSE_USEC   (100 * USEC_PER_MSEC)
 #define NUMBERS_PAUSE_USEC (15 * USEC_PER_SEC)
 #define HISTORY_PAUSE_USEC USEC_PER_MINUTE
+#define PROBERS_PAUSE_USEC (10 * USEC_PER_SEC)
 
 /* With very many checks it is written less often, so that the loop is held up for no more than a
  * part of this of the time. */
@@ -30,9 +32,10 @@ struct Keeper {
         Workers *workers;       /* borrowed */
         Publisher *publisher;   /* borrowed */
         const History *history; /* borrowed; NULL until followed */
+        HttpProbers *probers;   /* borrowed; NULL until followed */
         char boot[SD_ID128_STRING_MAX];
-        char *state_path, *history_path, *drains_path; /* owned; NULL: not kept */
-        KeptWriter *state, *past, *drains;             /* owned; NULL: not kept */
+        char *state_path, *history_path, *probers_path, *drains_path; /* owned; NULL: not kept */
+        KeptWriter *state, *past, *who, *drains;                      /* owned; NULL: not kept */
         usec_t text_usec, cost_usec; /* of the state's last text: when, and how long it took */
         Restoration restoration;
 };
@@ -52,6 +55,12 @@ static void history_text(void *userdata, StrBuf *out) {
         const Keeper *k = userdata;
 
         history_format(k->history, k->boot, out);
+}
+
+static void probers_text(void *userdata, StrBuf *out) {
+        const Keeper *k = userdata;
+
+        probers_file_format(out, k->probers, k->boot, clock_usec(CLOCK_MONOTONIC));
 }
 
 static void drains_text(void *userdata, StrBuf *out) {
@@ -100,6 +109,8 @@ static void on_snapshot(void *userdata, const Snapshot *old, const Snapshot *new
                 kept_writer_touch(k->state, state_pause(k, has_flipped));
         if (k->past)
                 kept_writer_touch(k->past, HISTORY_PAUSE_USEC);
+        if (k->who)
+                kept_writer_touch(k->who, PROBERS_PAUSE_USEC);
         if (k->drains && drains_differ(k, old, new))
                 kept_writer_touch(k->drains, DRAIN_PAUSE_USEC);
 }
@@ -196,6 +207,22 @@ static void read_history(Keeper *k, Config *config, History *history) {
                 log_useless(r, k->history_path, why);
 }
 
+static void read_probers(Keeper *k) {
+        _cleanup_free_ char *text = NULL;
+        char why[STATE_FILE_WHY_MAX];
+        size_t n;
+        int r;
+
+        r = read_file(k->probers_path, PROBERS_FILE_KIND, PROBERS_FILE_VERSION, &text, &n, why);
+        if (r == -ENOENT)
+                return;
+        if (r >= 0)
+                r = probers_file_parse(text, n, k->boot, clock_usec(CLOCK_MONOTONIC), k->probers,
+                                       why);
+        if (r < 0)
+                log_useless(r, k->probers_path, why);
+}
+
 /* -- life -------------------------------------------------------------------------------------- */
 
 static int keep(Keeper *k, const char *path, const char *kind, unsigned version, const char *what,
@@ -205,16 +232,21 @@ static int keep(Keeper *k, const char *path, const char *kind, unsigned version,
         return path ? kept_writer_new(k->event, k->workers, &file, text, k, ret) : 0;
 }
 
-int keeper_follow(Keeper *k, Config *config, History *history) {
+int keeper_follow(Keeper *k, Config *config, History *history, HttpProbers *probers) {
         int r;
 
         k->history = history;
+        k->probers = probers;
         read_history(k, config, history);
+        read_probers(k);
         r = keep(k, k->state_path, STATE_FILE_KIND, STATE_FILE_VERSION, "States of checks",
                  state_text, &k->state);
         if (r >= 0)
                 r = keep(k, k->history_path, HISTORY_FILE_KIND, HISTORY_FILE_VERSION,
                          "Histories of checks", history_text, &k->past);
+        if (r >= 0)
+                r = keep(k, k->probers_path, PROBERS_FILE_KIND, PROBERS_FILE_VERSION, "Probers",
+                         probers_text, &k->who);
         if (r >= 0)
                 r = keep(k, k->drains_path, DRAINS_FILE_KIND, DRAINS_FILE_VERSION,
                          "Drains of operators", drains_text, &k->drains);
@@ -226,7 +258,7 @@ const Restoration *keeper_restoration(const Keeper *k) {
 }
 
 uint64_t keeper_n_failures(const Keeper *k) {
-        const KeptWriter *const writers[] = { k->state, k->past, k->drains };
+        const KeptWriter *const writers[] = { k->state, k->past, k->who, k->drains };
         uint64_t n = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(writers); i++)
@@ -239,9 +271,13 @@ Keeper *keeper_free(Keeper *k) {
                 return NULL;
         kept_writer_free(k->state);
         kept_writer_free(k->past);
+        if (k->who)
+                kept_writer_touch(k->who, 0); /* nothing tells that somebody has asked */
+        kept_writer_free(k->who);
         kept_writer_free(k->drains);
         free(k->state_path);
         free(k->history_path);
+        free(k->probers_path);
         free(k->drains_path);
         free(k);
         return NULL;
@@ -274,6 +310,8 @@ int keeper_new(sd_event *event, Workers *workers, Publisher *publisher,
                 r = path_in(runtime_directory, "state", &k->state_path);
         if (r >= 0 && runtime_directory)
                 r = path_in(runtime_directory, "history", &k->history_path);
+        if (r >= 0 && runtime_directory)
+                r = path_in(runtime_directory, "probers", &k->probers_path);
         if (r >= 0 && state_directory)
                 r = path_in(state_directory, "drains", &k->drains_path);
         if (r < 0)

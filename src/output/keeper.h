@@ -3,12 +3,14 @@
 
 /* What outlasts vitald. In the runtime directory, for as long as the host is not booted anew: the
  * last picture (`state`), soon after something in it changes, and what became of each check lately
- * (`history`), now and then; both when vitald ends. In the state directory, beyond a boot: drains
- * of operators (`drains`). A file that is no use is told of once and left aside. */
+ * (`history`) and who has probed (`probers`), now and then; all when vitald ends. In the state
+ * directory, beyond a boot: drains of operators (`drains`). A file that is no use is told of once
+ * and left aside. */
 
 #include "io/workers.h"
 #include "model/kept.h"
 #include "output/history.h"
+#include "output/http-probers.h"
 #include "output/publisher.h"
 #include "output/state-file.h"
 
@@ -35,8 +37,9 @@ int keeper_read(Keeper *k, Config *config, Kept **ret);
 /* The drains of operators, for when there is no picture. */
 void keeper_read_drains(Keeper *k, Config *config, DrainHandler handler, void *userdata);
 
-/* Follows the publisher from now on, and reads and keeps this history (borrowed). */
-int keeper_follow(Keeper *k, Config *config, History *history);
+/* Follows the publisher from now on, and reads and keeps this history and these probers (both
+ * borrowed). */
+int keeper_follow(Keeper *k, Config *config, History *history, HttpProbers *probers);
 
 const Restoration *keeper_restoration(const Keeper *k);
 

@@ -148,6 +148,17 @@ def test_says_who_has_not_read_it(two):
     assert two.get("/health/ready/orders").status == 503    # It stays drained.
 
 
+def test_a_restart_forgets_nobody(two):
+    """Who asked before it is waited for, and has to read 503 of the vitald that runs now."""
+    with prober(two):
+        ctl(two, "drain", "orders", "--wait")
+    two.stop()
+    two.start()
+    done = two.vitalctl("drain", "orders", "--wait", "--timeout=300ms")
+    assert done.returncode == TIMED_OUT, done
+    assert "0 of 1 prober has read 503 2 times; 127.0.0.1 /health/ready/orders" in done.stderr
+
+
 def test_ended_while_it_waits(two):
     with prober(two):
         waiting = start(two, "drain", "orders", "--wait", "--count=100", log="wait.log")

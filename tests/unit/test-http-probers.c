@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "unit.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "output/http-probers.h"
+#include "output/probers-file.h"
 
 #define START (1000 * USEC_PER_SEC)
+#define BOOT  "0123456789abcdef0123456789abcdef"
 
 static HttpSlice slice(const char *text) {
         return text ? (HttpSlice){ text, strlen(text) } : (HttpSlice){};
@@ -147,11 +149,101 @@ static void test_too_many(void **state _unused_) {
         }
 }
 
+static char *format(const HttpProbers *p, usec_t now) {
+        _cleanup_strbuf_ StrBuf b = {};
+        char *text = NULL;
+
+        probers_file_format(&b, p, BOOT, now);
+        assert_int_equal(strbuf_finish(&b, &text), 0);
+        return text;
+}
+
+static int parse(HttpProbers *p, const char *text, usec_t now) {
+        char why[PROBERS_FILE_WHY_MAX] = "";
+        int r = probers_file_parse(text, strlen(text), BOOT, now, p, why);
+
+        assert_true(r == 0 || *why);
+        return r;
+}
+
+/* They are known again when they ask next, and have read nothing yet. */
+static void test_over_a_restart(void **state _unused_) {
+        _cleanup_(http_probers_freep) HttpProbers *p = http_probers_new(), *q = http_probers_new();
+        _cleanup_free_ char *text = NULL;
+        HttpPeer local = { .is_local = true };
+        HttpRequest request = { .path = slice("/health/ready/a\"b") };
+        usec_t now = START + 4 * USEC_PER_SEC;
+        const HttpProber *i;
+        size_t at = 0;
+
+        ask(p, 1, "/health/ready", "haproxy", true, START);
+        ask(p, 1, "/health/ready", "haproxy", false, now);
+        ask(p, 2, "/old", "x", true, START - USEC_PER_MINUTE);
+        http_probers_note(p, &request, &local, 503, false, now);
+        text = format(p, now);
+        assert_int_equal(parse(q, text, now), 0);
+        assert_int_equal(count(q, now), 2);
+        ask(q, 1, "/health/ready", "haproxy", true, now + 4 * USEC_PER_SEC);
+        http_probers_note(q, &request, &local, 200, true, now + USEC_PER_SEC);
+        assert_int_equal(count(q, now + 4 * USEC_PER_SEC), 2);
+        i = http_probers_next(q, now, &at);
+        assert_string_equal(i->agent, "haproxy");
+        assert_int_equal(i->interval_usec, 4 * USEC_PER_SEC);
+        assert_int_equal(i->n_not_ready, 0);
+}
+
+static void test_kept_badly(void **state _unused_) {
+        static const struct {
+                const char *text;
+                int r;
+        } cases[] = {
+                { "", -EBADMSG },
+                { "[]", -EBADMSG },
+                { "{\"boot\":\"other\",\"probers\":[]}", -ESTALE },
+                { "{\"boot\":\"" BOOT "\"}", -EBADMSG },
+                { "{\"boot\":\"" BOOT "\",\"probers\":[1]}", -EBADMSG },
+                { "{\"boot\":\"" BOOT "\",\"probers\":[{\"address\":\"x\"}]}", -EBADMSG },
+                { "{\"boot\":\"" BOOT "\",\"probers\":[{\"seen\":-1}]}", -EBADMSG },
+                { "{\"boot\":\"" BOOT "\",\"probers\":[{\"agent\":{}}]}", -EBADMSG },
+                { "{\"boot\":\"" BOOT "\",\"probers\":[]}", 0 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(http_probers_freep) HttpProbers *p = http_probers_new();
+
+                assert_int_equal(parse(p, cases[i].text, START), cases[i].r);
+                assert_int_equal(count(p, START), 0);
+        }
+}
+
+/* Whatever stands in the file, nobody is from the future, and nobody stays longer than he may. */
+static void test_mutations(void **state _unused_) {
+        _cleanup_(http_probers_freep) HttpProbers *p = http_probers_new();
+        _cleanup_free_ char *text = NULL;
+        uint64_t random = 1;
+
+        for (unsigned i = 0; i < 5; i++)
+                ask(p, i, "/health/ready", "haproxy", true, START);
+        text = format(p, START);
+        for (unsigned i = 0; i < 10000; i++) {
+                _cleanup_(http_probers_freep) HttpProbers *q = http_probers_new();
+                _cleanup_free_ char *copy = strdup(text);
+
+                for (unsigned k = 0; k <= i % 3; k++) {
+                        random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+                        copy[(random >> 33) % strlen(text)] = (char) (1 + (random >> 20) % 255);
+                }
+                parse(q, copy, START);
+                assert_int_equal(count(q, START + HTTP_PROBER_PERIOD_MAX + 1), 0);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_who),      cmocka_unit_test(test_what_it_was_told),
-                cmocka_unit_test(test_how_long), cmocka_unit_test(test_in_pairs),
-                cmocka_unit_test(test_too_many),
+                cmocka_unit_test(test_who),        cmocka_unit_test(test_what_it_was_told),
+                cmocka_unit_test(test_how_long),   cmocka_unit_test(test_in_pairs),
+                cmocka_unit_test(test_too_many),   cmocka_unit_test(test_over_a_restart),
+                cmocka_unit_test(test_kept_badly), cmocka_unit_test(test_mutations),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
