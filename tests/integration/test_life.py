@@ -242,7 +242,7 @@ def test_fault_11_killed_in_any_state(make_vitald, http_server):
     assert daemon.get("/health/live", local=True).status == 200
     assert daemon.vitalctl("status", "app").returncode == 0
     left = {p.name.removesuffix(".new") for p in daemon.runtime_directory.iterdir()}
-    assert left - {"state", "history"} == {"lock", "private"}
+    assert left - {"state", "history", "probers"} == {"lock", "private"}
 
 
 def test_fault_12_second_instance_on_one_runtime_directory(vitald, directory):

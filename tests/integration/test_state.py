@@ -52,7 +52,10 @@ def show(daemon, name="shop/app"):
 
 
 def ready_once(daemon):
+    """And all checks have a state that can be kept, those of the host too."""
     daemon.vitald.wait_status("/health/ready", 200)
+    for name in ("host/disk", "host/memory"):
+        eventually(lambda: show(daemon, name)["State"] == "healthy")
 
 
 # -- nothing changes -------------------------------------------------------------------------------
