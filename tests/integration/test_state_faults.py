@@ -224,7 +224,7 @@ def test_states_and_overrides_end_with_the_boot(daemon, http_server):
     http_server.reply = HANG
     reboot(daemon)
     assert state(daemon) == "pending" and not daemon.vitald.show("shop/app")["Overridden"]
-    assert daemon.log.count("is left aside: it is of another boot of this host") == 2
+    assert daemon.log.count("is left aside: it is of another boot of this host") == 3
     assert daemon.status().count("nothing restored") == 1
 
 
