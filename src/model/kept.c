@@ -158,7 +158,7 @@ static bool service_is_continued(const KeptService *s, const ServiceConfig *conf
 static int service_begin_anew(Kept *k, size_t service, Time now) {
         const ServiceConfig *config = k->config->services + service;
         KeptService *s = k->services + service;
-        Drain drain = s->state->drain;
+        Drain drain = service_state_lasting_drain(s->state);
 
         for (size_t i = config->first_check; i < config->first_check + config->n_checks; i++)
                 k->checks[i] = check_state_unref(k->checks[i]);

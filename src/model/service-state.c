@@ -92,9 +92,14 @@ usec_t service_state_expires(const ServiceState *s, const ServiceConfig *config)
         return at;
 }
 
+Drain service_state_lasting_drain(const ServiceState *s) {
+        return s->drain.ends_with_invocation ? (Drain){} : s->drain;
+}
+
 void service_state_drop_unit(ServiceState *s, Time now) {
         s->unit = UNIT_UNFOLLOWED;
         s->invocation_id[0] = 0;
+        s->drain = service_state_lasting_drain(s);
         if (s->startup_boottime == USEC_INFINITY)
                 s->startup_boottime = now.boottime;
 }

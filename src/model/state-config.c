@@ -98,7 +98,7 @@ static int state_carry(State *to, const State *from, Time now) {
                 if (old == INDEX_NONE)
                         continue;
                 if (!service_is_continued(from, old, config)) {
-                        to->services[i]->drain = from->services[old]->drain;
+                        to->services[i]->drain = service_state_lasting_drain(from->services[old]);
                         continue;
                 }
                 service_carry(to, i, from, old, now);

@@ -47,6 +47,10 @@ ServiceState *service_state_copy(const ServiceState *s);
 /* Takes a change of the unit. Returns whether a new start of it began. */
 bool service_state_take_unit(ServiceState *s, UnitState unit, const char *invocation_id, Time now);
 
+/* The drain, where nothing else is known any more: one that the unit's next start would end has
+ * nothing to wait for, as nobody could tell which start that is. */
+Drain service_state_lasting_drain(const ServiceState *s);
+
 /* Another Unit= than before: what is known of the old one says nothing. */
 void service_state_drop_unit(ServiceState *s, Time now);
 

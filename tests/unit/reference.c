@@ -224,8 +224,11 @@ static void carry_service(Reference *r, size_t i, const Reference *old, size_t j
         const RefService *before = old->services + j;
         const ServiceConfig *config = r->config->services + i;
         RefService *s = r->services + i;
+        Drain drain;
 
-        s->drain = before->drain;
+        if (!before->drain.ends_with_invocation ||
+            (!before->config->defect && is_same_unit(before->config, config)))
+                s->drain = before->drain;
         if (before->config->defect)
                 return;
         if (!is_same_unit(before->config, config) && !reference_is_up(before->unit)) {
@@ -236,8 +239,10 @@ static void carry_service(Reference *r, size_t i, const Reference *old, size_t j
                 }
                 return;
         }
+        drain = s->drain;
         *s = *before;
         s->config = config;
+        s->drain = drain;
         if (is_same_unit(before->config, config))
                 return;
         s->unit = UNIT_UNFOLLOWED;

@@ -260,9 +260,49 @@ static void test_as_if_never_away(_unused_ void **context) {
         assert_true(t.n_stale > n_seeds / 10 && t.n_first_flips > n_seeds / 10);
 }
 
+/* The start that would end it cannot be told from others once the unit is not followed. */
+static void test_the_drain_of_a_stop_is_of_its_unit(_unused_ void **context) {
+        static const struct {
+                const char *unit;
+                bool is_followed, by_stop, is_kept;
+        } table[] = {
+                { "a.service", true, true, true },   { "a.service", true, false, true },
+                { "b.service", true, true, false },  { "b.service", true, false, true },
+                { "a.service", false, true, false }, { "a.service", false, false, true },
+        };
+        static const UnitState units[] = { UNIT_ACTIVE, UNIT_DEACTIVATING, UNIT_INACTIVE };
+
+        for (size_t i = 0; i < ELEMENTSOF(table) * ELEMENTSOF(units); i++) {
+                const FixtureService service = { "orders", .unit = table[i / 3].unit };
+                _cleanup_(state_freep) State *s =
+                        fixture_state(&(FixtureService){ "orders", .unit = "a.service" });
+                _cleanup_(config_unrefp) Config *config = fixture_config(&service, 1);
+                _cleanup_(snapshot_unrefp) Snapshot *seen = NULL;
+                _cleanup_(kept_freep) Kept *k = NULL;
+                _cleanup_free_ char *text = NULL;
+                char why[STATE_FILE_WHY_MAX];
+                Time now = fixture_time(SEC);
+
+                fixture_apply_unit(s, 0, units[i % 3], "aa", now);
+                fixture_apply_drain(s, 0, USEC_INFINITY, table[i / 3].by_stop, now);
+                publish(s, &seen, now);
+                text = text_of(seen);
+                assert_int_equal(state_file_parse(text, strlen(text), BOOT, config, now, &k, why),
+                                 0);
+                if (!table[i / 3].is_followed)
+                        assert_int_equal(kept_forget_units(k, now), 0);
+                assert_int_equal(k->services[0].state->drain.is_active, table[i / 3].is_kept);
+                if (table[i / 3].is_followed) {
+                        assert_int_equal(fixture_apply_config(s, config, now), 0);
+                        assert_int_equal(s->services[0]->drain.is_active, table[i / 3].is_kept);
+                }
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_as_if_never_away),
+                cmocka_unit_test(test_the_drain_of_a_stop_is_of_its_unit),
         };
 
         return cmocka_run_group_tests_name("restarts", tests, NULL, NULL);
