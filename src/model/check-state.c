@@ -229,10 +229,14 @@ Time time_before(Time t, usec_t usec) {
         };
 }
 
-/* A report that is kept by itself also, and is told again after a restart. */
+/* A report that is kept by itself also, and is told again after a restart: the last one, or one
+ * before, if a crash kept the last from being written there too. */
 static bool check_state_knows(const CheckState *s, const Result *r, Time when) {
-        return r->age_usec > 0 && s->has_result && s->last.outcome == r->outcome &&
-               s->last.reason == r->reason &&
+        if (r->age_usec == 0 || !s->has_result)
+                return false;
+        if (usec_add(when.boottime, REPEAT_LAG_USEC) < s->last_boottime)
+                return true;
+        return s->last.outcome == r->outcome && s->last.reason == r->reason &&
                when.boottime <= usec_add(s->last_boottime, REPEAT_LAG_USEC);
 }
 

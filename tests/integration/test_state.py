@@ -324,6 +324,27 @@ def test_a_report_is_counted_once(daemon):
     daemon.vitald.wait_status("/health/ready", 503)
 
 
+def test_an_older_report_says_nothing(daemon):
+    """A crash kept the last one from the file of reports, and not from that of states."""
+    daemon.service("shop", "[Check app]\nType=push\nFailureThreshold=1\n")
+    daemon.start()
+    reports = daemon.vitald.runtime_directory / "push"
+    report(daemon.vitald, "shop/app", "pass")
+    eventually(lambda: b"STATE=pass" in reports.read_bytes(), what="the first report in its file")
+    older = reports.read_bytes()
+    time.sleep(1.2)  # closer together they are one
+    report(daemon.vitald, "shop/app", "fail", "the last word")
+    daemon.written("the last word")
+    before = show(daemon)
+    daemon.end("kill")
+    reports.write_bytes(older)
+    daemon.start()
+    eventually(lambda: "Overridden" in show(daemon), what="the check")
+    assert {key: show(daemon)[key] for key in ("State", "Message", "NRuns")} == \
+        {key: before[key] for key in ("State", "Message", "NRuns")}
+    assert daemon.transitions() == []
+
+
 def test_nothing_secret_and_no_settings_are_kept(daemon, http_server):
     configure(daemon, http_server)
     ready_once(daemon)
