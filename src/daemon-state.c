@@ -6,9 +6,17 @@
 #include "base/log.h"
 #include "daemon-internal.h"
 
-static void on_drain(void *userdata, size_t service, const Drain *drain) {
-        Daemon *d = userdata;
+typedef struct Drains {
+        Daemon *daemon;    /* borrowed */
+        usec_t known_usec; /* CLOCK_REALTIME: what is older is known already, or was ended */
+} Drains;
 
+static void on_drain(void *userdata, size_t service, const Drain *drain) {
+        const Drains *drains = userdata;
+        Daemon *d = drains->daemon;
+
+        if (drains->known_usec > 0 && drain->since_realtime <= drains->known_usec)
+                return;
         daemon_apply(d, &(Event){ .type = EVENT_DRAIN, .service = service, .drain = drain });
         log_notice("%s is still drained by %s%s%s",
                    service == INDEX_NONE ? "Host" : d->state->config->services[service].name,
@@ -36,6 +44,7 @@ static int take_up(Daemon *d, Kept *kept) {
 int daemon_restore(Daemon *d) {
         _cleanup_(kept_freep) Kept *kept = NULL;
         Config *config = d->state->config;
+        Drains drains = { .daemon = d };
         int r;
 
         r = keeper_new(d->event, engine_workers(d->engine), d->publisher,
@@ -44,8 +53,13 @@ int daemon_restore(Daemon *d) {
                 r = keeper_read(d->keeper, config, &kept);
         if (r < 0)
                 return log_errno(LOG_ERR, r, "Cannot set up what outlasts a restart");
-        if (kept)
-                return take_up(d, kept);
-        keeper_read_drains(d->keeper, config, on_drain, d);
+        if (kept) {
+                r = take_up(d, kept);
+                if (r < 0)
+                        return r;
+                drains.known_usec = kept->time.realtime;
+        }
+        /* A picture that could not be renewed may lack them. */
+        keeper_read_drains(d->keeper, config, on_drain, &drains);
         return 0;
 }

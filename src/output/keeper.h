@@ -34,7 +34,7 @@ int keeper_new(sd_event *event, Workers *workers, Publisher *publisher,
  * -ENOMEM. */
 int keeper_read(Keeper *k, Config *config, Kept **ret);
 
-/* The drains of operators, for when there is no picture. */
+/* The drains of operators, for when there is no picture, or an old one. */
 void keeper_read_drains(Keeper *k, Config *config, DrainHandler handler, void *userdata);
 
 /* Follows the publisher from now on, and reads and keeps this history and these probers (both

@@ -178,6 +178,27 @@ def test_fault_45_a_full_disk(daemon, http_server, small_disk):
     assert "States of 3 of 3 checks restored" in daemon.log
 
 
+def test_fault_45_a_drain_that_one_disk_takes(daemon, small_disk):
+    """The other one keeps an older picture, without the drain."""
+    begin(daemon)
+    daemon.written()
+    fill(small_disk / "full")
+    ctl(daemon.vitald, "drain", "shop", "--reason=new disk")
+    drains = daemon.vitald.state_directory / "drains"
+    eventually(lambda: b"new disk" in drains.read_bytes(), what="the drain in its file")
+    assert b"new disk" not in daemon.path.read_bytes()
+    daemon.mark = len(daemon.vitald.log)
+    daemon.vitald.kill9()
+    (small_disk / "full").unlink()
+    daemon.start()
+    assert "States of 3 of 3 checks restored" in daemon.log
+    assert daemon.vitald.ready().json["reason"] == "drained"
+    assert "new disk" in daemon.status()
+    daemon.end()
+    daemon.start()
+    assert daemon.log.count("is still drained by") == 1
+
+
 def test_fault_45_a_read_only_disk(daemon):
     place = daemon.vitald.state_directory
     place.mkdir()
