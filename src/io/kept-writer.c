@@ -3,14 +3,11 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/kept-file.h"
 #include "base/log.h"
 
 #define WRITE_AGAIN_USEC (30 * USEC_PER_SEC) /* after a failure */
-#define FLUSH_MAX_USEC   USEC_PER_SEC
-#define FLUSH_LOOK_USEC  USEC_PER_MSEC
 #define TIMER_ACCURACY   (10 * USEC_PER_MSEC)
 
 struct KeptWriter {
@@ -128,22 +125,22 @@ uint64_t kept_writer_n_failures(const KeptWriter *k) {
         return k->n_failures;
 }
 
-/* A disk that hangs must not keep us from ending. */
-static void writer_wait(KeptWriter *k) {
-        usec_t until = clock_usec(CLOCK_MONOTONIC) + FLUSH_MAX_USEC;
+/* A disk that hangs must not keep us from ending. Returns whether the write is over. */
+static bool writer_wait(KeptWriter *k) {
+        bool is_over = !k->job || job_wait(k->job);
 
-        while (k->job && job_is_running(k->job) && clock_usec(CLOCK_MONOTONIC) < until)
-                (void) nanosleep(&(struct timespec){ .tv_nsec = 1000 * FLUSH_LOOK_USEC }, NULL);
         k->job = job_free(k->job);
+        return is_over;
 }
 
 KeptWriter *kept_writer_free(KeptWriter *k) {
         if (!k)
                 return NULL;
-        writer_wait(k);
-        if (k->is_dirty) {
+        /* Behind one that hangs there is nothing to be had, and two would be in each other's way.
+         */
+        if (writer_wait(k) && k->is_dirty) {
                 writer_write(k);
-                writer_wait(k);
+                (void) writer_wait(k);
         }
         sd_event_source_disable_unref(k->timer);
         free(k->path);

@@ -33,6 +33,6 @@ void kept_writer_touch(KeptWriter *w, usec_t pause_usec);
 /* How often writing has failed. */
 uint64_t kept_writer_n_failures(const KeptWriter *w);
 
-/* Writes what is not written yet, for at most a second. */
+/* Writes what is not written yet, for as long as job_wait() does. */
 KeptWriter *kept_writer_free(KeptWriter *w);
 DEFINE_CLEANUP(KeptWriter *, kept_writer_free);

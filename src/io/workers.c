@@ -6,12 +6,17 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/list.h"
 
 #define STACK_BYTES       ((size_t) 256 * 1024)
-#define HANDLERS_PER_TURN 64 /* called before other event sources get their turn */
+#define HANDLERS_PER_TURN 64           /* called before other event sources get their turn */
+#define WAIT_MAX_USEC     USEC_PER_SEC /* for all jobs */
+#define WAIT_LEAST_USEC   (50 * USEC_PER_MSEC) /* for each: others may hang */
+#define WAIT_LOOK_USEC    USEC_PER_MSEC
 
 /* What the threads share with the loop. It lives until the last thread has left, which may be long
  * after workers_free(). Everything here is under the lock. */
@@ -59,6 +64,7 @@ struct Workers {
         Pool *pool;              /* a reference */
         sd_event_source *source; /* owned: the eventfd */
         unsigned threads_max, lost_max, n_handles;
+        usec_t waited_usec; /* by job_wait() since the loop turned */
 };
 
 static void pool_unref_and_unlock(Pool *p) {
@@ -185,6 +191,7 @@ static int on_finished(sd_event_source *s _unused_, int fd, uint32_t revents _un
         Job *j;
 
         (void) eventfd_read(fd, &ignored);
+        w->waited_usec = 0;
         for (unsigned i = 0; i < HANDLERS_PER_TURN; i++) {
                 pthread_mutex_lock(&p->lock);
                 j = list_first(&p->finished, Job, link);
@@ -302,6 +309,15 @@ Job *job_free(Job *j) {
         job_unref(j);
         pthread_mutex_unlock(&p->lock);
         return NULL;
+}
+
+bool job_wait(Job *j) {
+        usec_t *total = &j->workers->waited_usec;
+
+        for (usec_t n = 0; job_is_running(j) && (n < WAIT_LEAST_USEC || *total < WAIT_MAX_USEC);
+             n += WAIT_LOOK_USEC, *total += WAIT_LOOK_USEC)
+                (void) nanosleep(&(struct timespec){ .tv_nsec = 1000 * WAIT_LOOK_USEC }, NULL);
+        return !job_is_running(j);
 }
 
 unsigned workers_lost(const Workers *w) {

@@ -43,6 +43,11 @@ void job_abandon(Job *j);
 /* Whether the function waits for a thread or runs at this moment. */
 bool job_is_running(const Job *j);
 
+/* Waits for the function to return, when the loop turns no more: for at most a second, which all
+ * jobs that are waited for share, so that a disk that hangs costs no more than that. Whether it
+ * has. */
+bool job_wait(Job *j);
+
 /* Releases the handle; abandons the job if its handler has not been called yet. */
 Job *job_free(Job *j);
 DEFINE_CLEANUP(Job *, job_free);

@@ -5,13 +5,16 @@ import json
 import os
 import re
 import subprocess
+import time
 
 import pytest
 
 from lib.ctl import ctl
 from lib.mounts import MS_RDONLY, mount, umount
 from lib.peers import HANG, Reply
+from lib.preload import compile_library
 from lib.process import eventually
+from lib.push import report
 from lib.state import Restarts, sealed, sealed_body
 
 CHECK = """
@@ -197,6 +200,32 @@ def test_fault_45_a_drain_that_one_disk_takes(daemon, small_disk):
     daemon.end()
     daemon.start()
     assert daemon.log.count("is still drained by") == 1
+
+
+@pytest.mark.timing     # A library in front of the sanitizers'.
+def test_fault_45_a_disk_that_hangs(daemon, tmp_path):
+    """All goes on, and the end waits for all files together no longer than for one."""
+    hung = tmp_path / "hung"
+    daemon.vitald.environment.update(LD_PRELOAD=str(compile_library("hung-disk", tmp_path)),
+                                     HUNG_WHILE=str(hung),
+                                     HUNG_DIRECTORY=str(daemon.vitald.state_directory))
+    daemon.service("batch", "[Check job]\nType=push\nPersistent=yes\nInitial=pass\n")
+    begin(daemon)
+    daemon.written()
+    hung.touch()
+    for reason in "first", "second":
+        report(daemon.vitald, "batch/job", "fail", reason)
+        ctl(daemon.vitald, "drain", "shop", f"--reason={reason}")
+        daemon.service("other", f"[Service]\nDescription={reason}\n[Check disk]\nType=disk\n")
+        ctl(daemon.vitald, "reload")
+        for name in "drains", "push", "configuration":
+            eventually((daemon.vitald.state_directory / f"{name}.new").exists, what=name)
+    began = time.monotonic()
+    daemon.vitald.stop()
+    assert time.monotonic() - began < 2.5
+    hung.unlink()
+    daemon.start()
+    assert daemon.vitald.ready().json["reason"] == "drained"
 
 
 def test_fault_45_a_read_only_disk(daemon):
