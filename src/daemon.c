@@ -215,6 +215,12 @@ static void on_restarts_changed(void *userdata, size_t service) {
                 bus_service_changed(d->bus, service);
 }
 
+static void on_notice_stall(void *userdata) {
+        Daemon *d = userdata;
+
+        engine_notice_stall(d->engine);
+}
+
 static int daemon_make_actions(Daemon *d) {
         const UnitActionsContext context = {
                 .event = d->event,
@@ -222,6 +228,7 @@ static int daemon_make_actions(Daemon *d) {
                 .systemd = d->systemd,
                 .workers = engine_workers(d->engine),
                 .runtime_directory = d->options->runtime_directory,
+                .notice_stall = on_notice_stall,
                 .changed = on_restarts_changed,
                 .userdata = d,
         };

@@ -107,10 +107,6 @@ static inline bool check_has_runs(const Check *c) {
 /* The loop turns. */
 void engine_see_loop(Engine *e);
 
-/* Notices a stall of the host since the loop was last seen: what was running is void, and what
- * would have been due begins soon, once. */
-void engine_notice_stall(Engine *e);
-
 /* When an active run is to be looked at: some times on its way, and at its deadline. */
 usec_t check_run_next_look_usec(const CheckRun *run, usec_t now);
 

@@ -58,6 +58,8 @@ void engine_see_loop(Engine *e) {
 void engine_notice_stall(Engine *e) {
         usec_t before_monotonic = e->seen_monotonic, before_boottime = e->seen_boottime, turn, gap;
 
+        if (!e->config)
+                return;
         engine_see_loop(e);
         turn = usec_sub(e->seen_monotonic, before_monotonic);
         gap = MAX(turn, usec_sub(e->seen_boottime, before_boottime));

@@ -254,6 +254,7 @@ static void look(UnitActions *u) {
 
         if (!s || s->config != u->model->config)
                 return;
+        u->context.notice_stall(u->context.userdata);
         at = end_late_errands(u, now);
         at = MIN(at, actions_decide(u->model, s, u->bus != NULL, now));
         for (size_t i = 0; i < u->model->n_out; i++)

@@ -23,6 +23,10 @@ typedef struct UnitActionsContext {
         Workers *workers;              /* that write the file */
         const char *runtime_directory; /* NULL: nothing is kept */
 
+        /* Looks whether the host has stood still, as unit_actions_stalled() wants to know before
+         * anything is done. */
+        void (*notice_stall)(void *userdata);
+
         /* The state of the restarts of this service is another. */
         void (*changed)(void *userdata, size_t service);
         void *userdata;

@@ -3,6 +3,7 @@
 
 import json
 import textwrap
+import time
 
 import pytest
 
@@ -251,11 +252,31 @@ def test_budget_of_the_host(host):
     wait_prop(host, "sick19", "RestartState", "budget", "watched")
 
 
-def test_a_bus_that_is_away(host):
-    """What is due stays so, is told of once, and is done once."""
+def test_what_comes_due_while_it_stands_still(host):
+    """Nothing is restarted on the word of what was seen before, however late it has become."""
     for i in range(N_SICK):
         (host.root / f"etc/vitald/services/sick{i}.conf").unlink()
     budget(host, 100, "1s")
+    service(host, "late", f"[Check file]\nType=file\nPath=/run/well\nProbes=liveness\n{QUICK}"
+            "MaxAge=1min\n", unit="sick@1.service",
+            more="OnLivenessFailure=restart\nRestartBackoff=4s\nRestartBackoffMax=4s\n")
+    wait_prop(host, "late", "RestartState", "backoff")
+    pid = host.show("vitald.service", "MainPID")
+    host.run(["kill", "-STOP", pid])
+    (host.root / "run/well").touch()
+    time.sleep(5)                                           # The stall, longer than the delay.
+    host.run(["busctl", "call", "--expect-reply=no", "org.vitald1", "/org/vitald1/service/shop",
+              "org.vitald1.Service", "Drain", "ts", "1000000", "a drain is looked at first"])
+    host.run(["kill", "-CONT", pid])
+    wait_prop(host, "late", "RestartState", "watched")
+    assert prop(host, "late", "Restarts") == 1
+    (host.root / "run/well").unlink()
+    (host.root / "etc/vitald/services/late.conf").unlink()
+    host.systemctl("stop", "sick@1.service")
+
+
+def test_a_bus_that_is_away(host):
+    """What is due stays so, is told of once, and is done once."""
     service(host, "kept", http(PORTS["kept"]))
     deadlock(host, "kept")
     host.systemctl("stop", "dbus.socket", "dbus.service")
