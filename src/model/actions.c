@@ -33,6 +33,15 @@ const char *restart_hold_to_string(RestartHold h) {
         return words[h];
 }
 
+static bool are_of_one_unit(const ServiceConfig *x, const ServiceConfig *y) {
+        return x->unit && y->unit && str_equal(x->unit, y->unit);
+}
+
+/* Several services may stand for one unit: what is done to it is done to all of them. */
+static bool is_same_unit(const Actions *a, size_t i, size_t k) {
+        return i == k || are_of_one_unit(&a->config->services[i], &a->config->services[k]);
+}
+
 /* -- what is seen ------------------------------------------------------------------------------ */
 
 /* A run that failed, and not so long ago that it says nothing any more. What has no runs of its own
@@ -111,9 +120,16 @@ static usec_t settled_at(const Actions *a, const Restart *r) {
         return MAX(a->settled_boottime, usec_add(r->due_boottime, ACTIONS_GRACE_USEC));
 }
 
+static bool is_drained(const Actions *a, const Snapshot *s, size_t service) {
+        for (size_t i = 0; i < a->n; i++)
+                if (s->services[i].state->drain.is_active && is_same_unit(a, service, i))
+                        return true;
+        return s->drain.is_active;
+}
+
 static RestartHold hold_of(const Actions *a, const Snapshot *s, size_t service, bool has_systemd,
                            Time now) {
-        if (s->drain.is_active || s->services[service].state->drain.is_active)
+        if (is_drained(a, s, service))
                 return RESTART_HOLD_DRAINED;
         if (!has_systemd)
                 return RESTART_HOLD_NO_SYSTEMD;
@@ -248,6 +264,10 @@ static void begin(Actions *a, const Snapshot *s, size_t service, Time now) {
         r->counts.last_realtime = now.realtime;
         r->next_boottime =
                 usec_add(now.boottime, delay_of(&s->config->services[service], r->counts.n_in_row));
+        for (size_t i = 0; i < a->n; i++)
+                if (is_same_unit(a, service, i))
+                        a->restarts[i].next_boottime =
+                                MAX(a->restarts[i].next_boottime, r->next_boottime);
         r->state = RESTART_UNDER_WAY;
         r->hold = RESTART_HOLD_NONE;
         memcpy(r->invocation_id, s->services[service].state->invocation_id,
@@ -256,13 +276,9 @@ static void begin(Actions *a, const Snapshot *s, size_t service, Time now) {
         say(a, ACTION_RESTART, service);
 }
 
-/* Several services may stand for one unit. */
-static bool is_unit_busy(const Actions *a, const Snapshot *s, size_t service) {
-        const ServiceConfig *services = s->config->services;
-
+static bool is_unit_busy(const Actions *a, size_t service) {
         for (size_t i = 0; i < a->n; i++)
-                if (a->restarts[i].state == RESTART_UNDER_WAY &&
-                    str_equal(services[i].unit, services[service].unit))
+                if (a->restarts[i].state == RESTART_UNDER_WAY && is_same_unit(a, service, i))
                         return true;
         return false;
 }
@@ -291,7 +307,7 @@ static void hand_out(Actions *a, const Snapshot *s, bool wants[], Time now) {
                 Restart *r = &a->restarts[i];
 
                 wants[i] = false;
-                if (is_unit_busy(a, s, i))
+                if (is_unit_busy(a, i))
                         r->state = RESTART_IDLE;
                 else if (restart_budget_take(&a->budget, now.boottime))
                         begin(a, s, i, now);
@@ -342,8 +358,13 @@ void actions_ended(Actions *a, size_t service, Time now) {
 
         end_episode(r);
         r->state = RESTART_WATCHED;
-        r->ended_boottime = MAX(now.boottime, (usec_t) 1);
         r->good_boottime = 0;
+        for (size_t i = 0; i < a->n; i++) {
+                if (!is_same_unit(a, service, i))
+                        continue;
+                a->restarts[i].ended_boottime = MAX(now.boottime, (usec_t) 1);
+                memmove(a->restarts[i].invocation_id, r->invocation_id, sizeof(r->invocation_id));
+        }
 }
 
 void actions_refused(Actions *a, size_t service, bool is_passing, Time now) {
@@ -400,7 +421,8 @@ int actions_configure(Actions *a, Config *config) {
         for (size_t i = 0; i < n; i++) {
                 const Restart *old = find(a, config->services[i].name);
 
-                if (old)
+                if (old &&
+                    are_of_one_unit(&a->config->services[old - a->restarts], &config->services[i]))
                         restarts[i] = *old;
                 restarts[i].name = strdup(config->services[i].name);
                 if (!restarts[i].name) {

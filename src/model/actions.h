@@ -108,8 +108,8 @@ Actions *actions_new(Time now);
 Actions *actions_free(Actions *a);
 DEFINE_CLEANUP(Actions *, actions_free);
 
-/* Another configuration: who is still there keeps what is known. 0, or -ENOMEM with all as it was.
- */
+/* Another configuration: who is still there, with the same unit, keeps what is known. 0, or -ENOMEM
+ * with all as it was. */
 int actions_configure(Actions *a, Config *config);
 
 /* What was kept of a service, after the first configuration; nobody believes that it is from the

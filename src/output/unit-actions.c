@@ -27,7 +27,7 @@
 typedef struct Errand {
         ListLink link;
         UnitActions *actions; /* borrowed */
-        char *service;        /* owned: its name, which stays the same over a reload */
+        char *service, *unit; /* owned: its name, which stays the same over a reload */
         sd_bus_slot *call;    /* owned */
         char *job;            /* owned: its path, once systemd has made it */
         usec_t until_boottime;
@@ -55,6 +55,7 @@ static Errand *errand_free(Errand *e) {
         list_unlink(&e->link);
         sd_bus_slot_unref(e->call);
         free(e->service);
+        free(e->unit);
         free(e->job);
         free(e);
         return NULL;
@@ -74,6 +75,19 @@ static void errand_end(Errand *e) {
         if (service != INDEX_NONE)
                 actions_ended(e->actions->model, service, time_now());
         errand_free(e);
+}
+
+/* After a reload some are about what nobody stands for any more, or by another service. */
+static void forget_errands(UnitActions *u) {
+        LIST_FOREACH_SAFE(i, &u->errands) {
+                Errand *e = list_item(i, Errand, link);
+                size_t service = errand_service(e);
+                const char *unit =
+                        service == INDEX_NONE ? NULL : u->model->config->services[service].unit;
+
+                if (!unit || !str_equal(unit, e->unit))
+                        errand_free(e);
+        }
 }
 
 static void look(UnitActions *u);
@@ -189,7 +203,8 @@ static int errand_begin(UnitActions *u, size_t service, Time now) {
         e->actions = u;
         e->until_boottime = usec_add(now.boottime, JOB_TIMEOUT_USEC);
         e->service = strdup(config->name);
-        if (!e->service)
+        e->unit = strdup(config->unit);
+        if (!e->service || !e->unit)
                 return -ENOMEM;
         r = errand_call(e, config->unit);
         if (r < 0)
@@ -398,6 +413,7 @@ static void on_snapshot(void *userdata, const Snapshot *old _unused_, const Snap
                         log_errno(LOG_ERR, r, "No unit is restarted");
                         return;
                 }
+                forget_errands(u);
                 read_kept(u);
                 follow(u);
         }
