@@ -22,8 +22,6 @@
  * every so often, only the latest is looked at. */
 #define REPORTS_AT_ONCE     100
 #define REPORTS_EVERY_USEC  (100 * USEC_PER_MSEC)
-/* An end of TTL= that is seen so late fell into a stall: nobody could report meanwhile. */
-#define STALL_USEC          (2 * USEC_PER_SEC)
 #define TIMER_ACCURACY_USEC (10 * USEC_PER_MSEC)
 
 typedef struct PushSettings {
@@ -51,7 +49,7 @@ typedef struct PushInstance {
         PushReport report;                    /* that stands */
         usec_t known_boottime, age_usec;      /* since when it is known, and how old it was then */
         char invocation[INVOCATION_TEXT_MAX]; /* the unit's, as last seen */
-        usec_t ends_boottime;                 /* of TTL= */
+        usec_t armed_usec, ends_boottime;     /* TTL=: since CLOCK_MONOTONIC, until */
         sd_event_source *end;                 /* owned */
         usec_t budget_usec;       /* CLOCK_MONOTONIC: when all room for reports at once is back */
         bool is_held;             /* the report has not been handed on yet */
@@ -67,6 +65,7 @@ static void push_arm(PushInstance *i, usec_t age_usec) {
 
         if (s->ttl_usec == 0)
                 return;
+        i->armed_usec = clock_usec(CLOCK_MONOTONIC);
         i->ends_boottime = usec_add(clock_usec(CLOCK_BOOTTIME), usec_sub(s->ttl_usec, age_usec));
         sd_event_source_set_time(i->end, i->ends_boottime);
         sd_event_source_set_enabled(i->end, SD_EVENT_ONESHOT);
@@ -199,21 +198,22 @@ static void push_report_silence(PushInstance *i) {
         push_arm(i, 0);
 }
 
-/* What waits in the socket was said in time. */
+/* What waits in the socket was said in time; who stood still meanwhile had less than his time. */
 static int on_end(_unused_ sd_event_source *source, _unused_ usec_t usec, void *userdata) {
         PushInstance *i = userdata;
-        usec_t now = clock_usec(CLOCK_BOOTTIME);
+        Engine *engine = check_engine(i->check);
 
         push_door_drain(&i->shared->door);
-        if (now < i->ends_boottime)
+        if (clock_usec(CLOCK_BOOTTIME) < i->ends_boottime)
                 return 0;
-        if (now - i->ends_boottime < STALL_USEC) {
+        engine_notice_stall(engine);
+        if (engine_stalled_usec(engine) <= i->armed_usec)
                 push_report_silence(i);
-                return 0;
+        else {
+                i->is_held = false;
+                check_forget(i->check);
+                push_arm(i, 0);
         }
-        i->is_held = false;
-        check_forget(i->check);
-        push_arm(i, 0);
         return 0;
 }
 

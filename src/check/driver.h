@@ -128,6 +128,11 @@ SystemdLink *engine_systemd(Engine *engine);
  * was none. */
 usec_t engine_stalled_usec(const Engine *engine);
 
+/* Notices a stall since the loop was last seen: what was running is void, and what would have been
+ * due begins soon, once. For whoever acts in turns of the loop in which the engine may not have
+ * looked yet. */
+void engine_notice_stall(Engine *engine);
+
 /* Where sockets and what is kept may lie; NULL: nowhere. Borrowed. */
 const char *engine_runtime_directory(const Engine *engine);
 const char *engine_state_directory(const Engine *engine);

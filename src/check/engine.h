@@ -77,11 +77,6 @@ void engine_renew(Engine *e, size_t check);
 /* When the check runs next, CLOCK_MONOTONIC; 0 while it runs, USEC_INFINITY: not scheduled. */
 usec_t engine_next_run_usec(const Engine *e, size_t check);
 
-/* Notices a stall of the host since the loop was last seen: what was running is void, and what
- * would have been due begins soon, once. For whoever acts on results in turns of the loop in which
- * the engine may not have looked yet. */
-void engine_notice_stall(Engine *e);
-
 /* The watchdog's question. engine_kick() asks for a sign of life, which both the timer and the
  * deferred source of the engine must pass on; engine_has_progressed() tells whether they did since.
  * engine_overdue() names a check whose run or start is late beyond its deadline and a grace; NULL

@@ -18,6 +18,7 @@ from lib.peers import HANG, Proxy, Reply, copy
 from lib.preload import Clock, compile_library
 from lib.probes import ProbeLoad
 from lib.process import eventually, throughout
+from lib.push import report
 from lib.runner import assert_result
 from lib.vitald import needs_module
 
@@ -226,6 +227,24 @@ def test_fault_51_a_short_suspend_changes_nothing(vitald, http_server, directory
     eventually(lambda: "stood still for" in vitald.log)
     throughout(lambda: vitald.ready().status == 200, 0.7)
     assert len(http_server.requests) == before
+
+
+@pytest.mark.timing
+def test_fault_51_a_suspend_is_no_silence(vitald, directory, libraries):
+    """Who reports had less time than TTL=, however long before its end the host woke up."""
+    clock = Clock(directory, libraries["suspend-clock"], "BOOT_CLOCK")
+    vitald.environment.update(clock.environment)
+    vitald.service("app", "[Check beat]\nType=push\nTTL=6s\nProbes=readiness liveness\n")
+    vitald.start()
+    report(vitald, "app/beat", "pass")
+    vitald.wait_status("/health/ready", 200)
+    clock.jump(4)
+    eventually(lambda: "stood still for" in vitald.log)
+    eventually(lambda: vitald.show("app/beat")["State"] != "healthy", every=0.001)
+    assert vitald.show("app/beat")["State"] == "pending"
+    assert vitald.get("/health/live").status == 200
+    eventually(lambda: vitald.show("app/beat")["State"] == "unhealthy", within=20)
+    assert vitald.get("/health/live").status == 503
 
 
 class Forgetful(Proxy):
