@@ -21,9 +21,8 @@ import xml.etree.ElementTree
 SOURCE = pathlib.Path(__file__).resolve().parents[1]
 BUILD = SOURCE / "build"
 LOGS = BUILD / "logs"
-JOBS = f"-j{os.cpu_count() or 1}"
-# Most tests wait most of the time. A file is one worker's, so that what it starts is started once.
-PARALLEL = ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "loadfile"]
+CORES = os.cpu_count() or 1
+JOBS = f"-j{CORES}"
 STAGE_SECONDS = 20 * 60     # More means that something hangs.
 
 PLACES = ["--prefix=/usr", "--sysconfdir=/etc", "--localstatedir=/var",
@@ -218,7 +217,8 @@ STAGES = [
     ("lint", "gcc", "lint", ()),
     ("integration", "gcc", "integration", ("-m", "not timing")),
     ("integration-timing", "gcc", "integration", ("-m", "timing")),
-    ("system", "gcc", "system", ()),
+    ("system", "gcc", "system", ("-m", "not timing")),
+    ("system-timing", "gcc", "system", ("-m", "timing")),
     ("check-sanitizers", "sanitizers", None, ()),
     ("integration-sanitizers", "sanitizers", "integration", ("-m", "not timing")),
     ("integration-valgrind", "gcc", "integration", ("-m", "valgrind")),
@@ -227,7 +227,10 @@ STAGES = [
 ]
 BUILD_ONLY = ("clang", "distcheck")
 REPEATS = ("check-sanitizers", "integration-sanitizers", "integration-valgrind", *BUILD_ONLY)
-IN_PARALLEL = ("integration", "integration-sanitizers")
+
+# Most tests wait most of the time. A file is one worker's, so that what it starts is started once;
+# a file of system tests starts a whole host.
+WORKERS = {"integration": 2 * CORES, "integration-sanitizers": 2 * CORES, "system": CORES}
 
 
 def names_of(stage, kind, folder, options):
@@ -289,8 +292,8 @@ class Runner:
             make_check(self.tally, stage, kind, wanted)
         elif wanted:
             env = {"VITALD_VALGRIND": "1"} if stage.endswith("-valgrind") else {}
-            if stage in IN_PARALLEL:
-                options = (*options, *PARALLEL)
+            if stage in WORKERS:
+                options = (*options, "-n", str(WORKERS[stage]), "--dist", "loadfile")
             pytest(self.tally, stage, kind, folder, wanted if self.patterns else [], options, env)
         self.times[stage] = time.monotonic() - before
         say(f"   {self.tally.summary()} so far; {stage} took {self.times[stage]:.0f} s")
