@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "model/probe.h"
 
+#include "base/text.h"
+
 static const char *const liveness_words[] = {
         [LIVENESS_ALIVE] = "alive",
         [LIVENESS_DEAD] = "dead",
@@ -29,19 +31,48 @@ const char *startup_to_string(Startup s) {
         return startup_words[s];
 }
 
-const char *verdict_summary(const Verdict *v) {
+typedef enum Summary {
+        SUMMARY_INACTIVE,
+        SUMMARY_DEAD,
+        SUMMARY_FAILED,
+        SUMMARY_DRAINING,
+        SUMMARY_READY,
+        SUMMARY_DEGRADED,
+        SUMMARY_STARTING,
+        SUMMARY_NOT_READY,
+} Summary;
+
+static const char *const summary_words[] = {
+        [SUMMARY_INACTIVE] = "inactive", [SUMMARY_DEAD] = "dead",
+        [SUMMARY_FAILED] = "failed",     [SUMMARY_DRAINING] = "draining",
+        [SUMMARY_READY] = "ready",       [SUMMARY_DEGRADED] = "degraded",
+        [SUMMARY_STARTING] = "starting", [SUMMARY_NOT_READY] = "not_ready",
+};
+
+static Summary summarize(const Verdict *v) {
         if (v->is_inactive)
-                return "inactive";
+                return SUMMARY_INACTIVE;
         if (v->live == LIVENESS_DEAD)
-                return "dead";
+                return SUMMARY_DEAD;
         if (v->started == STARTUP_FAILED)
-                return "failed";
+                return SUMMARY_FAILED;
         if (v->reason == REASON_DRAINED)
-                return "draining";
+                return SUMMARY_DRAINING;
         if (v->ready == READINESS_READY)
-                return v->is_degraded ? "degraded" : "ready";
-        return v->started == STARTUP_STARTING && v->reason == REASON_NONE ? "starting"
-                                                                          : "not_ready";
+                return v->is_degraded ? SUMMARY_DEGRADED : SUMMARY_READY;
+        return v->started == STARTUP_STARTING && v->reason == REASON_NONE ? SUMMARY_STARTING
+                                                                          : SUMMARY_NOT_READY;
+}
+
+const char *verdict_summary(const Verdict *v) {
+        return summary_words[summarize(v)];
+}
+
+const char *verdict_summary_find(const char *word) {
+        for (size_t i = 0; i < ELEMENTSOF(summary_words); i++)
+                if (str_equal(summary_words[i], word))
+                        return summary_words[i];
+        return NULL;
 }
 
 bool service_has_startup_checks(const ServiceConfig *service, CheckConfig *const checks[]) {

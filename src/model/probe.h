@@ -31,6 +31,9 @@ typedef struct Verdict {
  * "dead", "inactive". */
 const char *verdict_summary(const Verdict *v);
 
+/* The same word, of those that verdict_summary() says (constant); NULL if it says no such word. */
+const char *verdict_summary_find(const char *word);
+
 /* checks are the service's own slice, service->n_checks of them; host_drain that of the host, or
  * NULL. */
 Verdict probe_evaluate(const ServiceConfig *service, const ServiceState *state,

@@ -5,12 +5,16 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/strbuf.h"
 #include "output/summary.h"
+
+#define FILE_MAX_BYTES 4096
+#define STATE_KEY      "\nVITALD_STATE="
 
 /* Words and names of vitald alone, in which nothing needs quoting; what others said is for the unit
  * to ask, by "vitalctl why". */
@@ -53,4 +57,21 @@ int hook_file_write(const char *directory, const HookFile *f, const Snapshot *s)
         if (write(fd, text.text, text.length) != (ssize_t) text.length)
                 return -EIO;
         return rename(fresh.text, path.text) < 0 ? -errno : 0;
+}
+
+const char *hook_file_word(const char *directory, const char *name) {
+        _cleanup_strbuf_ StrBuf path = {};
+        _cleanup_free_ char *text = NULL;
+        char *word;
+        size_t n;
+
+        strbuf_printf(&path, "%s/" HOOKS_DIRECTORY "/%s", directory, name);
+        if (path.failed || file_read(path.text, FILE_MAX_BYTES, &text, &n) < 0)
+                return NULL;
+        word = strstr(text, STATE_KEY);
+        if (!word)
+                return NULL;
+        word += strlen(STATE_KEY);
+        word[strcspn(word, "\n")] = 0;
+        return verdict_summary_find(word);
 }

@@ -18,3 +18,8 @@ typedef struct HookFile {
 
 /* 0 or why it could not be written; then the old one is still there. */
 int hook_file_write(const char *directory, const HookFile *f, const Snapshot *s);
+
+/* The word that the file tells, one of those of verdict_summary() (constant); NULL if there is
+ * none.
+ */
+const char *hook_file_word(const char *directory, const char *name);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "output/allowance.h"
 #include "output/hook-file.h"
 
 /* polkit may ask somebody; systemd's own limit is 25 s as well. */
@@ -20,11 +21,6 @@
 
 /* What stands for the host where a service's name would stand. */
 #define HOST_NAME "host"
-
-typedef struct Allowance {
-        double left;
-        usec_t at_usec;
-} Allowance;
 
 /* A service, or the host. */
 typedef struct Hook {
@@ -72,12 +68,6 @@ static Hook *hook_free(Hook *k) {
 }
 
 /* -- rates ------------------------------------------------------------------------------------- */
-
-static void allowance_refill(Allowance *a, unsigned burst, usec_t period_usec, usec_t now) {
-        a->left += (double) usec_sub(now, a->at_usec) / (double) period_usec;
-        a->left = MIN(a->left, (double) burst);
-        a->at_usec = now;
-}
 
 /* Takes one of each, or tells when there will be one. */
 static bool hook_is_allowed(Hook *k, usec_t now, usec_t *ret_wait_usec) {
@@ -432,11 +422,20 @@ static int hooks_configure(Hooks *h, Config *config) {
         return is_complete ? 0 : -ENOMEM;
 }
 
-/* What was told before a restart. */
+/* What was told before a restart, and how things were then: what was held back by the rates, or by
+ * a start, is due still. */
 static void hooks_recall(Hooks *h, const Snapshot *old) {
-        for (size_t i = 0; i < h->n; i++)
-                if (i == old->config->n_services || !old->services[i].is_blank)
-                        hook_see(h->items[i], subject_word(old, i));
+        for (size_t i = 0; i < h->n; i++) {
+                const char *told = NULL;
+
+                if (i < old->config->n_services && old->services[i].is_blank)
+                        continue;
+                if (h->directory && hooks_pattern(h, i))
+                        told = hook_file_word(h->directory, h->items[i]->name);
+                if (told)
+                        hook_see(h->items[i], told);
+                hook_see(h->items[i], subject_word(old, i));
+        }
 }
 
 static void on_snapshot(void *userdata, const Snapshot *old, const Snapshot *new) {

@@ -86,6 +86,40 @@ def test_a_start_that_nobody_answered_stays_due(make_vitald, directory, what_goe
             assert len(manager.started) == 2
 
 
+def test_a_restart_hides_no_flip_that_was_held_back(make_vitald, directory):
+    """Beyond the rates a flip waits; who starts anew knows what the unit was told last."""
+    bus = Bus(directory / "bus")
+    daemon = make_vitald(bus=bus)
+    daemon.service("shop", SHOP)
+
+    def told():
+        text = (daemon.runtime_directory / "hooks/shop").read_text()
+        values = dict(line.split("=", 1) for line in text.splitlines())
+        return values["VITALD_PREVIOUS_STATE"], values["VITALD_STATE"], values["VITALD_FLIPS"]
+
+    with bus, Manager(directory, bus, answers=True) as manager:
+        daemon.start()
+        report(daemon, "shop/job", "pass")
+        daemon.wait_status("/health/ready", 200)
+        eventually(lambda: "Subscribe" in manager.asked)
+        for n, (word, status) in enumerate((("fail", 503), ("pass", 200), ("fail", 503)), 1):
+            report(daemon, "shop/job", word)
+            daemon.wait_status("/health/ready", status)
+            eventually(lambda: len(manager.started) == n, within=20)
+        report(daemon, "shop/job", "pass")
+        daemon.wait_status("/health/ready", 200)
+        daemon.stop()
+        assert told() == ("ready", "not_ready", "1") and len(manager.started) == 3
+        daemon.start()
+        eventually(lambda: len(manager.started) == 4, within=20)
+        assert told() == ("not_ready", "ready", "1")
+        daemon.stop()
+        daemon.start()
+        report(daemon, "shop/job", "fail")
+        eventually(lambda: len(manager.started) == 5, within=20)
+        assert told() == ("ready", "not_ready", "1")
+
+
 @pytest.mark.parametrize("value", ["told@shop.service", "told@%i.service", "told@%s%s.service",
                                    "%s", "told@%s", "../told@%s.service", "told %s.service",
                                    "x" * 200 + "@%s.service"])
