@@ -11,6 +11,7 @@ import pytest
 
 from lib.process import eventually
 from lib.push import lines, report, Sender
+from lib.state import sealed, sealed_body
 
 CONFIGURATION = """
 [Check job]
@@ -47,25 +48,14 @@ def kept(daemon):
     return daemon.runtime_directory / "push", daemon.state_directory / "push"
 
 
-def digest(data):
-    h = 14695981039346656037
-    for byte in data:
-        h = (h ^ byte) * 1099511628211 % 2**64
-    return h
-
-
-def sealed(body, kind="vitald-push", version=1):
-    return f"{kind} {version} {len(body)} {digest(body):016x}\n".encode() + body
-
-
-def body_of(path):
-    return path.read_bytes().partition(b"\n")[2]
+def sealed_push(body, kind="vitald-push", version=1):
+    return sealed(body, kind, version)
 
 
 def change(path, old, new):
-    body = body_of(path)
+    body = sealed_body(path)
     assert old in body, body
-    path.write_bytes(sealed(body.replace(old, new)))
+    path.write_bytes(sealed_push(body.replace(old, new)))
 
 
 @pytest.fixture
@@ -155,7 +145,7 @@ def test_the_age_over_a_reboot(daemon, other_boot):
     report(daemon, "batch/lasting", "pass")
     daemon.stop()
     path = kept(daemon)[1]
-    body = body_of(path)
+    body = sealed_body(path)
     at = int(body.partition(b"AT=")[2].partition(b"\n")[0])
     change(path, f"AT={at}".encode(), f"AT={at - 27 * 3600 * 10**6}".encode())
     daemon.start()
@@ -170,7 +160,7 @@ def test_fault_46_times_that_say_nothing(daemon, other_boot, shift_days):
     report(daemon, "batch/lasting", "pass")
     daemon.stop()
     path = kept(daemon)[1]
-    at = int(body_of(path).partition(b"AT=")[2].partition(b"\n")[0])
+    at = int(sealed_body(path).partition(b"AT=")[2].partition(b"\n")[0])
     change(path, f"AT={at}".encode(), f"AT={at + shift_days * 86400 * 10**6}".encode())
     daemon.start()
     other_boot()
@@ -208,11 +198,11 @@ def good_file(daemon):
     lambda data: b"#!/bin/sh\n",
     lambda data: b"\0" * 5000,
     lambda data: b"x" * (5 << 20),
-    lambda data: sealed(data.partition(b"\n")[2], version=2),
-    lambda data: sealed(data.partition(b"\n")[2], kind="vitald-else"),
-    lambda data: sealed(b""),
-    lambda data: sealed(data.partition(b"\n")[2].replace(b"AT=", b"AT=x")),
-    lambda data: sealed(data.partition(b"\n")[2].replace(b"CHECK=", b"CHECK=/")),
+    lambda data: sealed_push(data.partition(b"\n")[2], version=2),
+    lambda data: sealed_push(data.partition(b"\n")[2], kind="vitald-else"),
+    lambda data: sealed_push(b""),
+    lambda data: sealed_push(data.partition(b"\n")[2].replace(b"AT=", b"AT=x")),
+    lambda data: sealed_push(data.partition(b"\n")[2].replace(b"CHECK=", b"CHECK=/")),
 ], ids=["empty", "cut", "longer", "flipped", "foreign", "zeros", "huge", "version", "kind", "void",
         "time", "name"])
 def test_fault_46_a_bad_file_is_left_aside(daemon, spoil):
@@ -244,14 +234,14 @@ def test_fault_46_no_file(daemon, kind):
 def test_fault_46_mutations(daemon):
     """Whatever the file says, with a digest that fits."""
     path = good_file(daemon)
-    body, dice = body_of(path), random.Random(46)
+    body, dice = sealed_body(path), random.Random(46)
     for _ in range(12):
         data = bytearray(body)
         for _ in range(dice.randrange(1, 6)):
             where = dice.randrange(len(data))
             data[where:where + dice.randrange(3)] = dice.choice(
                 [b"", b"\n", b"\n\n", b"=", b"\xff", b"99999999999999999999", b"CHECK=", b"-1"])
-        path.write_bytes(sealed(bytes(data)))
+        path.write_bytes(sealed_push(bytes(data)))
         daemon.start()
         assert states(daemon)[1] in ("healthy", "pending")
         daemon.kill9()

@@ -3,39 +3,19 @@
 answered or not. The real one is in tests/system; how vitald does with one that goes away in the
 middle of a call is seen here alone."""
 
-import os
-import subprocess
 import sys
 
-from lib.process import CLEAN_ENVIRONMENT, eventually
+from lib.bus_peer import BusPeer
 
 NAME = "org.freedesktop.systemd1"
 
 
-class Manager:
-    """answers: whether StartUnit() ever is answered."""
+class Manager(BusPeer):
+    """answers: whether StartUnit() ever is answered; `asked` has "METHOD ARGUMENT …"."""
+    NAME, SCRIPT = NAME, __file__
 
     def __init__(self, directory, bus, answers):
-        self.log_path, self.bus = directory / "manager.log", bus
-        self.answer = "yes" if answers else "never"
-
-    def __enter__(self):
-        self.log_path.write_text("")
-        self.process = subprocess.Popen(
-            ["/usr/bin/setpriv", "--pdeathsig", "KILL", "/usr/bin/python3", __file__,
-             self.bus.address, self.answer, self.log_path],
-            env={**CLEAN_ENVIRONMENT, "PYTHONPATH": os.path.dirname(os.path.dirname(__file__))})
-        eventually(lambda: NAME in self.bus.names(), what="the manager")
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-
-    @property
-    def asked(self):
-        """["METHOD ARGUMENT …", …] in their order"""
-        return self.log_path.read_text().splitlines()
+        super().__init__(directory, bus, "yes" if answers else "never")
 
     @property
     def started(self):

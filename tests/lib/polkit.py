@@ -4,38 +4,17 @@
 The real polkitd answers at once; how vitald does with one that does not is seen here alone.
 """
 
-import os
-import subprocess
 import sys
 
-from lib.process import CLEAN_ENVIRONMENT, eventually
+from lib.bus_peer import BusPeer
 
 NAME = "org.freedesktop.PolicyKit1"
 
 
-class Polkit:
-    """answer: yes, no, challenge, never, or seconds after which it is yes."""
-
-    def __init__(self, directory, bus, answer):
-        self.log_path, self.bus, self.answer = directory / "polkit.log", bus, str(answer)
-
-    def __enter__(self):
-        self.log_path.write_text("")
-        self.process = subprocess.Popen(
-            ["/usr/bin/setpriv", "--pdeathsig", "KILL", "/usr/bin/python3", __file__,
-             self.bus.address, self.answer, self.log_path],
-            env={**CLEAN_ENVIRONMENT, "PYTHONPATH": os.path.dirname(os.path.dirname(__file__))})
-        eventually(lambda: NAME in self.bus.names(), what="the authority")
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-
-    @property
-    def asked(self):
-        """["ACTION FLAGS", …] and "cancelled" in their order"""
-        return self.log_path.read_text().splitlines()
+class Polkit(BusPeer):
+    """answer: yes, no, challenge, never, or seconds after which it is yes; `asked` has
+    "ACTION FLAGS" and "cancelled"."""
+    NAME, SCRIPT = NAME, __file__
 
 
 XML = """<node><interface name="org.freedesktop.PolicyKit1.Authority">
