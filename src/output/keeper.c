@@ -37,6 +37,7 @@ struct Keeper {
         char *state_path, *history_path, *probers_path, *drains_path; /* owned; NULL: not kept */
         KeptWriter *state, *past, *who, *drains;                      /* owned; NULL: not kept */
         usec_t text_usec, cost_usec; /* of the state's last text: when, and how long it took */
+        bool is_ending;
         Restoration restoration;
 };
 
@@ -46,7 +47,7 @@ static void state_text(void *userdata, StrBuf *out) {
         Keeper *k = userdata;
         usec_t began = clock_usec(CLOCK_MONOTONIC);
 
-        state_file_format(out, publisher_current(k->publisher), k->boot);
+        state_file_format(out, publisher_current(k->publisher), k->boot, k->is_ending);
         k->text_usec = clock_usec(CLOCK_MONOTONIC);
         k->cost_usec = usec_sub(k->text_usec, began);
 }
@@ -269,6 +270,9 @@ uint64_t keeper_n_failures(const Keeper *k) {
 Keeper *keeper_free(Keeper *k) {
         if (!k)
                 return NULL;
+        k->is_ending = true;
+        if (k->state && publisher_current(k->publisher))
+                kept_writer_touch(k->state, 0);
         kept_writer_free(k->state);
         kept_writer_free(k->past);
         if (k->who)

@@ -18,8 +18,10 @@
 #define DRAINS_FILE_KIND    "vitald-drains"
 #define DRAINS_FILE_VERSION 1
 
-/* boot: the id of this boot, to which all times belong. Errors are the buffer's. */
-void state_file_format(StrBuf *out, const Snapshot *s, const char *boot);
+/* boot: the id of this boot, to which all times belong. is_last: nobody is shown a later picture.
+ * Only then are counters taken up again: one that went on from an older picture would go back,
+ * which is worse than to begin anew. Errors are the buffer's. */
+void state_file_format(StrBuf *out, const Snapshot *s, const char *boot, bool is_last);
 
 /* What fits to this configuration: services by name, checks by name and by what they test. Or with
  * ret_why: -ESTALE: of another boot, -EBADMSG: nonsense; -ENOMEM. */

@@ -187,11 +187,12 @@ static void put_service(JsonWriter *w, const Snapshot *s, size_t service) {
         json_close(w, '}');
 }
 
-void state_file_format(StrBuf *out, const Snapshot *s, const char *boot) {
+void state_file_format(StrBuf *out, const Snapshot *s, const char *boot, bool is_last) {
         JsonWriter w = { .out = out };
 
         json_open(&w, NULL, '{');
         json_string(&w, "boot", boot);
+        put_flag(&w, "last", is_last);
         json_unsigned(&w, "realtime", s->time.realtime);
         json_unsigned(&w, "boottime", s->time.boottime);
         put_drain(&w, &s->own_drain);

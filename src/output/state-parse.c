@@ -10,7 +10,8 @@
 
 typedef struct Reader {
         JsonReader json;
-        Kept *kept; /* owned by the caller */
+        Kept *kept;   /* owned by the caller */
+        bool is_last; /* as state_file_format() was told */
         bool has_no_memory;
 } Reader;
 
@@ -118,6 +119,14 @@ static void get_result(Reader *r, json_object *parent, CheckState *c) {
         get_values(r, o, &c->last);
 }
 
+static void get_counters(Reader *r, json_object *o, CheckState *c) {
+        c->n_void = json_get_number(&r->json, o, "void", 0);
+        json_get_numbers(&r->json, o, "runs", c->n_by_outcome, ELEMENTSOF(c->n_by_outcome));
+        json_get_numbers(&r->json, o, "latencies", c->latency_counts,
+                         ELEMENTSOF(c->latency_counts));
+        c->latency_sum_usec = json_get_number(&r->json, o, "latency_sum", 0);
+}
+
 static void get_check(Reader *r, json_object *o, CheckState *c) {
         c->measured = get_health(r, o, "measured");
         if (check_config_is_combined(c->config))
@@ -138,11 +147,8 @@ static void get_check(Reader *r, json_object *o, CheckState *c) {
         c->since_boottime = json_get_number(&r->json, o, "since", 0);
         c->override = get_override(r, o);
         get_result(r, o, c);
-        c->n_void = json_get_number(&r->json, o, "void", 0);
-        json_get_numbers(&r->json, o, "runs", c->n_by_outcome, ELEMENTSOF(c->n_by_outcome));
-        json_get_numbers(&r->json, o, "latencies", c->latency_counts,
-                         ELEMENTSOF(c->latency_counts));
-        c->latency_sum_usec = json_get_number(&r->json, o, "latency_sum", 0);
+        if (r->is_last)
+                get_counters(r, o, c);
 }
 
 /* One that tests the same thing; others have nothing to keep. */
@@ -227,6 +233,7 @@ static void take_service(Reader *r, json_object *o) {
 static void take_all(Reader *r, json_object *o) {
         json_object *services = json_get(&r->json, o, "services", json_type_array);
 
+        r->is_last = json_get_flag(&r->json, o, "last");
         r->kept->time.realtime = json_get_number(&r->json, o, "realtime", 0);
         r->kept->time.boottime = json_get_number(&r->json, o, "boottime", 0);
         r->kept->drain = get_drain(r, o);

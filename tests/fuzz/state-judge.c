@@ -87,7 +87,7 @@ static void verify_kept(Config *config, const Kept *k, Time now) {
         FUZZ_ASSERT(state_apply(s, &(Event){ .type = EVENT_RESTORE, .kept = k }, now) == 0);
         first = fixture_need(snapshot_new(s, before, now));
         verify_snapshot(first);
-        state_file_format(&text, first, JUDGE_BOOT);
+        state_file_format(&text, first, JUDGE_BOOT, true);
         FUZZ_ASSERT(state_file_parse(text.text, text.length, JUDGE_BOOT, config, now, &again,
                                      why) == 0);
 
@@ -233,7 +233,7 @@ char *judge_example(JudgeFile file) {
         add_decisions(s);
         snapshot = fixture_need(snapshot_new(s, publisher_current(publisher), now));
         if (file == JUDGE_STATE)
-                state_file_format(&b, snapshot, JUDGE_BOOT);
+                state_file_format(&b, snapshot, JUDGE_BOOT, true);
         else if (file == JUDGE_HISTORY)
                 history_format(h, JUDGE_BOOT, &b);
         else

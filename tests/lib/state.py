@@ -63,6 +63,7 @@ class Restarts:
             kept = json.loads(sealed_body(self.path))
             ready = self.vitald.ready().json["status"]
             assert kept["verdict"]["ready"] == ready and text in self.path.read_text()
+            assert "last" not in kept     # It is of this one.
             return True
         eventually(is_there, within=10, what="what is known in the file")
 

@@ -47,7 +47,7 @@ static char *text_of(const Snapshot *s) {
         _cleanup_strbuf_ StrBuf b = {};
         char *text;
 
-        state_file_format(&b, s, BOOT);
+        state_file_format(&b, s, BOOT, true);
         assert_int_equal(strbuf_finish(&b, &text), 0);
         return text;
 }
