@@ -40,13 +40,14 @@ static void append_copies(StrBuf *b, const View *v, const ServiceInfo *only) {
                 }
 }
 
-/* What else must be known at first sight. */
-static void append_decisions(StrBuf *b, const View *v, const ServiceInfo *only) {
+/* What else must be known at first sight. told: the service whose cause stands there already. */
+static void append_decisions(StrBuf *b, const View *v, const ServiceInfo *only,
+                             const ServiceInfo *told) {
         size_t n = count_overrides(v, only);
 
         if (!only)
                 for (size_t i = 0; i < v->n_services; i++)
-                        if (v->services[i].verdicts.is_draining)
+                        if (v->services[i].verdicts.is_draining && v->services + i != told)
                                 strbuf_printf(b, "; %s drained", v->services[i].name);
         if (n > 0)
                 strbuf_printf(b, "; %zu %s", n, n == 1 ? "override" : "overrides");
@@ -361,10 +362,11 @@ static void print_last_line(const Screen *screen, const View *v) {
 void status_print_host(const Screen *screen, const View *v) {
         _cleanup_table_ Table t = { .n_columns = COLUMNS };
         _cleanup_strbuf_ StrBuf cause = {};
+        const ServiceInfo *told;
         char name[HOST_NAME_MAX_];
 
-        host_cause(&cause, v);
-        append_decisions(&cause, v, NULL);
+        told = host_cause(&cause, v);
+        append_decisions(&cause, v, NULL, told);
         print_headline(screen, host_name(name), &v->verdicts, cause.text ? cause.text : "");
         for (size_t i = 0; i < v->n_services; i++)
                 add_service(&t, v, &v->services[i]);
@@ -416,7 +418,7 @@ void status_print_service(const Screen *screen, const View *v, const ServiceInfo
 
         strbuf_printf(&name, "%s on %s", s->name, host_name(host));
         service_cause(&cause, s, false, v);
-        append_decisions(&cause, v, s);
+        append_decisions(&cause, v, s, s);
         print_headline(screen, name.text ? name.text : s->name, &s->verdicts,
                        cause.text ? cause.text : "");
         print_what(screen, s);

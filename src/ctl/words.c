@@ -285,8 +285,8 @@ static size_t count_checks(const View *v) {
         return n;
 }
 
-void host_cause(StrBuf *b, const View *v) {
-        const ServiceInfo *worst = worst_service(v);
+const ServiceInfo *host_cause(StrBuf *b, const View *v) {
+        const ServiceInfo *worst = worst_service(v), *told = NULL;
 
         if (*v->defect && v->copy_time == 0)
                 strbuf_printf(b, "configuration: %s", v->defect);
@@ -295,9 +295,10 @@ void host_cause(StrBuf *b, const View *v) {
         else if (str_equal(v->verdicts.reason, "unconfigured"))
                 strbuf_append(b, "no service is configured, see vitald.services(5)");
         else if (worst)
-                service_cause(b, worst, true, v);
+                service_cause(b, told = worst, true, v);
         else
                 strbuf_printf(b, "%zu %s in %zu %s", count_checks(v),
                               count_checks(v) == 1 ? "check" : "checks", v->n_services,
                               v->n_services == 1 ? "service" : "services");
+        return told;
 }

@@ -72,5 +72,6 @@ void unit_describe(StrBuf *b, const ServiceInfo *s);
  * "shop/redis refused for 2min 14s"; nothing for a good one. */
 void service_cause(StrBuf *b, const ServiceInfo *s, bool at_host, const View *v);
 
-/* The cause of the host's, from the service that has been bad for the longest. */
-void host_cause(StrBuf *b, const View *v);
+/* The cause of the host's, from the service that has been bad for the longest; which is returned,
+ * or NULL if it is another. */
+const ServiceInfo *host_cause(StrBuf *b, const View *v);
