@@ -125,7 +125,7 @@ void actions_connected(Actions *a, Time now);
  * again, or USEC_INFINITY. Without memory for a->out less is done. */
 usec_t actions_decide(Actions *a, const Snapshot *s, bool has_systemd, Time now);
 
-/* The restart under way is over: done, or nobody knows. */
+/* The restart under way is over: the unit is being started, or nobody knows. */
 void actions_ended(Actions *a, size_t service, Time now);
 
 /* It was refused, so that nothing has happened. is_passing: worth another try soon. */

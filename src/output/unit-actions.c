@@ -31,6 +31,7 @@ typedef struct Errand {
         sd_bus_slot *call;    /* owned */
         char *job;            /* owned: its path, once systemd has made it */
         usec_t until_boottime;
+        bool is_done; /* the unit has been started; how the job ends is still to be told */
 } Errand;
 
 struct UnitActions {
@@ -69,11 +70,16 @@ static size_t errand_service(const Errand *e) {
 }
 
 /* Done, or nobody knows. */
-static void errand_end(Errand *e) {
+static void errand_done(Errand *e) {
         size_t service = errand_service(e);
 
-        if (service != INDEX_NONE)
+        if (service != INDEX_NONE && !e->is_done)
                 actions_ended(e->actions->model, service, time_now());
+        e->is_done = true;
+}
+
+static void errand_end(Errand *e) {
+        errand_done(e);
         errand_free(e);
 }
 
@@ -215,13 +221,23 @@ static int errand_begin(UnitActions *u, size_t service, Time now) {
 
 /* -- looking ----------------------------------------------------------------------------------- */
 
+/* The job lasts for as long as the start does, which may be one that never ends. */
+static bool is_started_anew(const Errand *e, const Snapshot *s) {
+        size_t service = errand_service(e);
+        const char *id = service == INDEX_NONE ? "" : s->services[service].state->invocation_id;
+
+        return *id && e->job && !str_equal(id, e->actions->model->restarts[service].invocation_id);
+}
+
 /* Returns when to look again because of them. */
-static usec_t end_late_errands(UnitActions *u, Time now) {
+static usec_t end_late_errands(UnitActions *u, const Snapshot *s, Time now) {
         usec_t at = USEC_INFINITY;
 
         LIST_FOREACH_SAFE(i, &u->errands) {
                 Errand *e = list_item(i, Errand, link);
 
+                if (!e->is_done && is_started_anew(e, s))
+                        errand_done(e);
                 if (now.boottime >= e->until_boottime)
                         errand_end(e);
                 else
@@ -270,7 +286,7 @@ static void look(UnitActions *u) {
         if (!s || s->config != u->model->config)
                 return;
         u->context.notice_stall(u->context.userdata);
-        at = end_late_errands(u, now);
+        at = end_late_errands(u, s, now);
         at = MIN(at, actions_decide(u->model, s, u->bus != NULL, now));
         for (size_t i = 0; i < u->model->n_out; i++)
                 if (!act(u, &u->model->out[i], s, now))
