@@ -10,6 +10,8 @@
 /* How much later than it came a report may have been taken, at each of two times. */
 #define REPEAT_LAG_USEC USEC_PER_SEC
 
+#define STALE_ERROR_MAX 150 /* bytes of the last error beside "No result for 32s" */
+
 const usec_t latency_bounds_usec[LATENCY_BUCKETS] = {
         250,   500,   1000,   2500,   5000,         10000,
         25000, 50000, 100000, 250000, USEC_PER_SEC, 5 * USEC_PER_SEC,
@@ -366,15 +368,16 @@ void check_state_combine(CheckState *s, Health measured, Health published, const
 
 static void check_state_become_stale(CheckState *s, Time now) {
         bool had_error = s->has_result && s->last.outcome == OUTCOME_ERROR;
-        const char *error = had_error ? s->last.message : "";
-        char age[TIMESPAN_MAX];
+        char age[TIMESPAN_MAX], error[STALE_ERROR_MAX] = "";
 
+        if (had_error)
+                text_sanitize(error, sizeof(error), s->last.message, strlen(s->last.message));
         timespan_format(age, usec_sub(now.boottime, s->fresh_boottime));
         check_state_become_unknown(s);
         s->successes_in_row = s->failures_in_row = 0;
         check_state_clear_reason(s);
         s->reason = REASON_STALE;
-        snprintf(s->message, sizeof(s->message), "No result for %s%s%s%.150s", age,
+        snprintf(s->message, sizeof(s->message), "No result for %s%s%s%s", age,
                  had_error ? ", only errors" : "", *error ? ": " : "", error);
         check_state_clear_first_failure(s);
 }

@@ -170,6 +170,32 @@ static void test_reasons(void **state _unused_) {
         }
 }
 
+/* What is cut short is never cut in the midst of a letter. */
+static void test_long_errors(void **state _unused_) {
+        for (size_t lead = 0; lead < 3; lead++) {
+                _cleanup_(state_freep) State *s = make_check(&(FixtureCheck){ "db" });
+                char again[RESULT_MESSAGE_MAX];
+                usec_t at = 0;
+                Result r;
+
+                apply_letter(s, 'p', &at);
+                result_error(&r, REASON_EXEC, "%.*s", (int) lead, "abc");
+                for (size_t n = strlen(r.message); n + 4 < sizeof(r.message); n += 3)
+                        memcpy(r.message + n, "\u20ac", 4);
+                assert_int_equal(state_apply(s, &(Event){ .type = EVENT_RESULT, .result = &r },
+                                             fixture_time(at + SEC)),
+                                 0);
+                at += SEC;
+                apply_letter(s, '~', &at);
+                assert_int_equal(s->checks[0]->reason, REASON_STALE);
+                assert_non_null(strstr(s->checks[0]->message, "only errors: "));
+                text_sanitize(again, sizeof(again), s->checks[0]->message,
+                              strlen(s->checks[0]->message));
+                assert_string_equal(s->checks[0]->message, again);
+                assert_null(strchr(again, '?'));
+        }
+}
+
 /* The first failure of a streak is kept beside the latest one. */
 static void test_first_failure(void **state _unused_) {
         _cleanup_(state_freep) State *s = make_check(&(FixtureCheck){ "db" });
@@ -358,11 +384,12 @@ static void test_override(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_words),       cmocka_unit_test(test_thresholds),
-                cmocka_unit_test(test_reasons),     cmocka_unit_test(test_first_failure),
-                cmocka_unit_test(test_counters),    cmocka_unit_test(test_stale_boundary),
-                cmocka_unit_test(test_late_result), cmocka_unit_test(test_undecided),
-                cmocka_unit_test(test_override),    cmocka_unit_test(test_pause),
+                cmocka_unit_test(test_words),          cmocka_unit_test(test_thresholds),
+                cmocka_unit_test(test_reasons),        cmocka_unit_test(test_long_errors),
+                cmocka_unit_test(test_first_failure),  cmocka_unit_test(test_counters),
+                cmocka_unit_test(test_stale_boundary), cmocka_unit_test(test_late_result),
+                cmocka_unit_test(test_undecided),      cmocka_unit_test(test_override),
+                cmocka_unit_test(test_pause),
         };
 
         return cmocka_run_group_tests_name("state", tests, NULL, NULL);
