@@ -101,8 +101,6 @@ static void hook_unit_name(const Hook *k, const char *pattern, char unit[static 
         snprintf(unit, UNIT_MAX, "%.*s%s%s", (int) (at - pattern), pattern, k->name, at + 2);
 }
 
-static void hooks_act(Hooks *h);
-
 static void hook_log_refusal(Hook *k, const sd_bus_error *e) {
         Hooks *h = k->hooks;
         bool is_right = sd_bus_error_has_name(e, SD_BUS_ERROR_ACCESS_DENIED) ||
@@ -169,7 +167,8 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
                 k->job = strdup(job);
                 k->job_until = usec_add(clock_usec(CLOCK_MONOTONIC), JOB_TIMEOUT_USEC);
         }
-        hooks_act(k->hooks);
+        (void) sd_event_source_set_time(k->hooks->timer, 0);
+        (void) sd_event_source_set_enabled(k->hooks->timer, SD_EVENT_ONESHOT);
         return 0;
 }
 

@@ -96,7 +96,10 @@ static void forget_errands(UnitActions *u) {
         }
 }
 
-static void look(UnitActions *u);
+static void look_soon(UnitActions *u) {
+        (void) sd_event_source_set_time(u->timer, 0);
+        (void) sd_event_source_set_enabled(u->timer, SD_EVENT_ONESHOT);
+}
 
 static bool error_is_any(const sd_bus_error *e, const char *const names[]) {
         for (size_t i = 0; names[i]; i++)
@@ -155,13 +158,13 @@ static int on_answered(sd_bus_message *m, void *userdata, sd_bus_error *ret_erro
         e->call = sd_bus_slot_unref(e->call);
         if (error && !error_is_any(error, lost_errors)) {
                 errand_refused(e, error);
-                look(u);
+                look_soon(u);
                 return 0;
         }
         errand_tell(e);
         if (error || sd_bus_message_read(m, "o", &job) < 0 || !(e->job = strdup(job)))
                 errand_end(e);
-        look(u);
+        look_soon(u);
         return 0;
 }
 
@@ -182,7 +185,7 @@ static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
                         journal_restart_failed(u->model, service, result);
                 errand_end(e);
         }
-        look(u);
+        look_soon(u);
         return 0;
 }
 

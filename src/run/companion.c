@@ -10,10 +10,10 @@
 #include "base/log.h"
 #include "base/text.h"
 
-#define STARTING_EVERY_USEC                                                   \
-        USEC_PER_SEC /* how often vitald is asked; it signals changes besides \
-                      */
+/* How often vitald is asked; it signals changes besides. */
+#define STARTING_EVERY_USEC USEC_PER_SEC
 #define RUNNING_EVERY_USEC  (30 * USEC_PER_SEC)
+
 #define PINGS_PER_PERIOD    3
 #define ANSWER_MAX_USEC     (5 * USEC_PER_SEC)
 #define TIMER_ACCURACY_USEC (10 * USEC_PER_MSEC)
