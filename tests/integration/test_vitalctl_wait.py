@@ -105,15 +105,22 @@ def test_watch_draws_latencies(shop, http_server):
         return re.sub(r"\033\[\d*(;\d+)*m", "", seen.decode(errors="replace").split("\033[3J")[-1])
 
     def row():
+        """Each call may have read a little more; half a screen has none."""
         return re.search(r"^shop/app +(\w+) +\S+ +\S+ +([▁-█x]+)\s*$", last_screen(), re.MULTILINE)
 
+    def broken_row():
+        found = row()
+        return found and found.group(1) == "unhealthy" and found.group(2)[-1] == "x" and found
+
+    def is_told():
+        screen = last_screen()
+        return "NOT READY (503)" in screen and "LAST RUNS" in screen
+
     try:
-        eventually(row)
-        before = len(row().group(2))
+        before = len(eventually(row).group(2))
         break_app(shop, http_server)
-        eventually(lambda: row() and row().group(1) == "unhealthy" and row().group(2)[-1] == "x")
-        assert len(row().group(2)) > before
-        assert "NOT READY (503)" in last_screen() and "LAST RUNS" in last_screen()
+        assert len(eventually(broken_row).group(2)) > before
+        eventually(is_told)
     finally:
         process.kill()
         process.wait()
