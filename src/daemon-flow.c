@@ -69,15 +69,15 @@ static void on_forgotten(void *userdata, size_t check) {
         Daemon *d = userdata;
 
         CONFIG_FOREACH_SERVED(i, d->state->config, check)
-        if (d->state->checks[i]->has_result)
-                daemon_apply(d, &(Event){ .type = EVENT_FORGET, .check = i });
+                if (d->state->checks[i]->has_result)
+                        daemon_apply(d, &(Event){ .type = EVENT_FORGET, .check = i });
 }
 
 static void on_voided(void *userdata, size_t check) {
         Daemon *d = userdata;
 
         CONFIG_FOREACH_SERVED(i, d->state->config, check)
-        daemon_apply(d, &(Event){ .type = EVENT_VOID, .check = i });
+                daemon_apply(d, &(Event){ .type = EVENT_VOID, .check = i });
         d->has_numbers = true;
 }
 

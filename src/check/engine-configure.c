@@ -128,8 +128,8 @@ static size_t engine_find_same(const Engine *e, const CheckConfig *config) {
 /* Whether a check is served that was not there before. */
 static bool engine_serves_more(const Engine *e, const Config *config, size_t check) {
         CONFIG_FOREACH_SERVED(i, config, check)
-        if (engine_find_same(e, config->checks[i]) == INDEX_NONE)
-                return true;
+                if (engine_find_same(e, config->checks[i]) == INDEX_NONE)
+                        return true;
         return false;
 }
 

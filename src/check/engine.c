@@ -46,8 +46,8 @@ static bool check_is_held(const Check *c) {
         const Engine *e = c->engine;
 
         CONFIG_FOREACH_SERVED(i, e->config, c->index)
-        if (!e->checks[i]->is_held)
-                return false;
+                if (!e->checks[i]->is_held)
+                        return false;
         return true;
 }
 

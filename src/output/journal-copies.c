@@ -42,10 +42,10 @@ void journal_log_copies(const Snapshot *old, const Snapshot *new) {
         if (old && old->sequence > 0 && old->config == new->config)
                 return;
         CONFIG_FOREACH_COPY(i, copy, new->config)
-        log_copy(&copy, new->time.realtime);
+                log_copy(&copy, new->time.realtime);
         if (!old || old->config == new->config)
                 return;
         CONFIG_FOREACH_COPY(i, copy, old->config)
-        if (!copy.service || config_find_service(new->config, copy.service) != INDEX_NONE)
-                log_files(&copy);
+                if (!copy.service || config_find_service(new->config, copy.service) != INDEX_NONE)
+                        log_files(&copy);
 }

@@ -123,9 +123,9 @@ static void append_copies(StrBuf *b, const Config *c) {
         size_t n = 0;
 
         CONFIG_FOREACH_COPY(i, copy, c)
-        if (n++ == 0)
-                strbuf_printf(b, "; %s runs its last good copy: %s",
-                              copy.service ? copy.service : "vitald.conf", copy.fault);
+                if (n++ == 0)
+                        strbuf_printf(b, "; %s runs its last good copy: %s",
+                                      copy.service ? copy.service : "vitald.conf", copy.fault);
         if (n > 1)
                 strbuf_printf(b, "; so do%s %zu more", n == 2 ? "es" : "", n - 1);
 }

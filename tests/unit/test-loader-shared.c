@@ -101,7 +101,7 @@ static void test_nothing_is_shared(void **state _unused_) {
         assert_null(c->shares);
         assert_int_equal(config_find_shared(c, "db"), INDEX_NONE);
         CONFIG_FOREACH_SERVED(i, c, 0)
-        n++;
+                n++;
         assert_int_equal(n, 1);
 }
 
