@@ -38,14 +38,24 @@ static const char *check_text(const CheckState *c) {
         return c->state == HEALTH_PENDING ? "no result yet" : health_to_string(c->state);
 }
 
-static int append_checks(sd_bus_message *m, const Snapshot *s, size_t service, bool at_host) {
+/* The first lines are those that people see where there is room for few. */
+typedef enum Rank { RANK_DEAD, RANK_FAILS, RANK_WAITS } Rank;
+
+static Rank check_rank(const Snapshot *s, size_t check) {
+        if (snapshot_check_blocks(s, check, PROBE_LIVENESS))
+                return RANK_DEAD;
+        return s->checks[check]->state == HEALTH_UNHEALTHY ? RANK_FAILS : RANK_WAITS;
+}
+
+static int append_checks(sd_bus_message *m, const Snapshot *s, size_t service, Rank rank,
+                         bool at_host) {
         const ServiceConfig *config = &s->config->services[service];
         int r;
 
         for (size_t i = config->first_check; i < config->first_check + config->n_checks; i++) {
                 const CheckState *c = s->checks[i];
 
-                if (!check_blocks_any(s, i))
+                if (!check_blocks_any(s, i) || check_rank(s, i) != rank)
                         continue;
                 r = append_line(m, "%s: %s", at_host ? c->config->public_name : c->config->name,
                                 check_text(c));
@@ -79,8 +89,12 @@ static int append_obstacle(sd_bus_message *m, const Snapshot *s, size_t service,
 static int append_service(sd_bus_message *m, const Snapshot *s, size_t service, bool at_host) {
         int r;
 
-        r = append_obstacle(m, s, service, at_host);
-        return r < 0 ? r : append_checks(m, s, service, at_host);
+        r = append_checks(m, s, service, RANK_DEAD, at_host);
+        if (r >= 0)
+                r = append_checks(m, s, service, RANK_FAILS, at_host);
+        if (r >= 0)
+                r = append_obstacle(m, s, service, at_host);
+        return r < 0 ? r : append_checks(m, s, service, RANK_WAITS, at_host);
 }
 
 int bus_append_why_service(sd_bus_message *m, const Snapshot *s, size_t service) {

@@ -261,6 +261,22 @@ def test_override_and_clear(client, server):
         assert e.value.name == "org.freedesktop.DBus.Error.InvalidArgs"
 
 
+def test_why_begins_with_what_fails(client, server):
+    assert client.get(SERVICE, I_SERVICE, "Why") == [f"{c}: no result yet"
+                                                     for c in ("a-1", "b", "push")]
+    server.order("result 0 fail")
+    client.call(SERVICE, I_SERVICE, "Drain", variant("(ts)", 2**64 - 1, "x"))
+    assert client.get(SERVICE, I_SERVICE, "Why") == [
+        "a-1: Connection refused", "service drained by root: x", "b: no result yet",
+        "push: no result yet"]
+    server.order("all pass")
+    server.order("result 0 fail")
+    for _ in range(3):
+        server.order("result 1 fail")       # Dead.
+    assert client.get(SERVICE, I_SERVICE, "Why") == [
+        "b: Connection refused", "a-1: Connection refused", "service drained by root: x"]
+
+
 @pytest.mark.parametrize("path, interface", [(MANAGER, I_MANAGER), (SERVICE, I_SERVICE)])
 def test_drain_and_undrain(client, server, path, interface):
     server.order("all pass")

@@ -82,9 +82,11 @@ class Run:
         return self
 
     def dies(self):
+        """Of the second check; that the first fails as well does not hide it."""
+        self.server.order("result 0 fail")
         for _ in range(3):
             self.server.order("result 1 fail")
-        eventually(lambda: self.status.startswith("DEAD, the watchdog is not fed: "))
+        eventually(lambda: self.status.startswith("DEAD, the watchdog is not fed: b: "))
 
     def close(self):
         if self.process:
