@@ -143,6 +143,14 @@ static int control_drain_until_start(void *daemon, size_t service, const char *n
         return apply_drain(d, service, drain, note, who);
 }
 
+static int control_reset_restarts(void *daemon, size_t service, const char *who) {
+        Daemon *d = daemon;
+
+        if (!service_config_restarts(&d->state->config->services[service]))
+                return -EOPNOTSUPP;
+        return unit_actions_reset(d->actions, service, who);
+}
+
 static int control_reload(void *daemon, ControlDone done, void *userdata) {
         _cleanup_free_ char *error = NULL;
         Daemon *d = daemon;
@@ -162,6 +170,7 @@ void daemon_control_init(Daemon *d) {
                 .override = control_override,
                 .drain = control_drain,
                 .drain_until_start = control_drain_until_start,
+                .reset_restarts = control_reset_restarts,
                 .reload = control_reload,
         };
 }

@@ -14,8 +14,8 @@ _vitalctl() {
         local words cword=0 i verb="" n=0 cur _vitalctl_where=()
         local options='--help --version --runtime-directory= --bus= --no-pager'
         local looks='status list show history why watch'
-        local verbs="$looks is-ready wait follow run drain undrain override clear-override report
-                reload verify probe"
+        local verbs="$looks is-ready wait follow run drain undrain reset-restarts override
+                clear-override report reload verify probe"
 
         # The words as the shell sees them, not cut at = and :.
         read -ra words <<<"${COMP_LINE:0:COMP_POINT}"
@@ -54,7 +54,8 @@ _vitalctl() {
                 local choices=""
                 case $verb:$n in
                 :*) choices=$verbs ;;
-                status:0 | why:0 | watch:0 | is-ready:0 | wait:0 | follow:0 | drain:0 | undrain:0)
+                status:0 | why:0 | watch:0 | is-ready:0 | wait:0 | follow:0 | drain:0 | undrain:0 | \
+                        reset-restarts:0)
                         choices=$(_vitalctl_services) ;;
                 show:0 | history:0 | run:0 | override:0 | clear-override:0 | report:0)
                         choices=$(_vitalctl_checks) ;;

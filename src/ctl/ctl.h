@@ -76,6 +76,7 @@ int verb_run(const Ctl *ctl);
 int verb_reload(const Ctl *ctl);
 int verb_drain(const Ctl *ctl);
 int verb_undrain(const Ctl *ctl);
+int verb_reset_restarts(const Ctl *ctl);
 int verb_override(const Ctl *ctl);
 int verb_clear_override(const Ctl *ctl);
 int verb_report(const Ctl *ctl);

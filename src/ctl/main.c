@@ -49,6 +49,8 @@ static const Verb verbs[] = {
         { "drain", "SERVICE", "Withdraw readiness", 0, 1,
           TAKES_TIMEOUT | TAKES_REASON | TAKES_ALL | TAKES_WAIT, verb_drain },
         { "undrain", "SERVICE", "Give readiness back", 0, 1, TAKES_ALL, verb_undrain },
+        { "reset-restarts", "SERVICE", "It is repaired: forget which restarts have not helped", 1,
+          1, 0, verb_reset_restarts },
         { "override", "SERVICE/CHECK STATE", "Publish this state instead", 2, 2,
           TAKES_TIMEOUT | TAKES_REASON, verb_override },
         { "clear-override", "SERVICE/CHECK", "Publish what is measured again", 1, 1, 0,

@@ -36,10 +36,10 @@ static void append_static(StrBuf *b, const ServiceInfo *s, const View *v) {
 
         strbuf_printf(b,
                       "%" PRIu64 " %s of %s did not help: left running (fail-static) since %s, "
-                      "until it has been healthy for %s",
+                      "until it has been healthy for %s, or vitalctl reset-restarts %s",
                       s->n_restarts_in_row, s->n_restarts_in_row == 1 ? "restart" : "restarts",
                       s->unit, timestamp_format_short(at, s->static_since, v->realtime),
-                      timespan_format(span, s->restart_reset_after));
+                      timespan_format(span, s->restart_reset_after), s->name);
 }
 
 static void append_budget(StrBuf *b, const ServiceInfo *s, const View *v) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run, reload, override, clear-override, report: one call of a method each. */
+/* run, reload, reset-restarts, override, clear-override, report: one call of a method each. */
 
 #include <stdio.h>
 
@@ -53,6 +53,25 @@ int verb_report(const Ctl *ctl) {
                 return change_check(ctl, "Report", "ss", ctl->arguments[1], message);
         return change_check(ctl, "ReportValues", "sss", ctl->arguments[1], message,
                             ctl->values.text);
+}
+
+/* -- reset-restarts ---------------------------------------------------------------------------- */
+
+int verb_reset_restarts(const Ctl *ctl) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(client_freep) Client *c = NULL;
+        _cleanup_(view_freep) View *v = NULL;
+        ServiceInfo *s;
+        int r;
+
+        r = ctl_open_view(ctl, &c, &v);
+        if (r == 0)
+                r = ctl_find_service(v, ctl->arguments[0], &s);
+        if (r != 0)
+                return r;
+        r = client_call(c, s->path, VITALD_SERVICE_INTERFACE, "ResetRestarts", 0, &error, NULL,
+                        NULL);
+        return r < 0 ? ctl_failed(ctl, r, &error) : EXIT_YES;
 }
 
 /* -- run --------------------------------------------------------------------------------------- */

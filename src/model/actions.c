@@ -380,6 +380,23 @@ void actions_refused(Actions *a, size_t service, bool is_passing, Time now) {
         a->is_dirty = true;
 }
 
+void actions_reset(Actions *a, size_t service) {
+        Restart *r = &a->restarts[service];
+
+        a->is_dirty = true;
+        r->counts.n_in_row = r->before.n_in_row = 0;
+        r->counts.static_boottime = r->counts.static_realtime = 0;
+        if (r->state == RESTART_UNDER_WAY) {
+                r->counts.n_in_row = 1;
+                r->next_boottime =
+                        usec_add(r->taken_boottime, delay_of(&a->config->services[service], 1));
+                return;
+        }
+        end_episode(r);
+        r->state = RESTART_IDLE;
+        r->next_boottime = 0;
+}
+
 void actions_stalled(Actions *a, Time now) {
         actions_connected(a, now);
         a->startup_boottime = now.boottime;

@@ -128,5 +128,9 @@ usec_t actions_decide(Actions *a, const Snapshot *s, bool has_systemd, Time now)
 /* The restart under way is over: the unit is being started, or nobody knows. */
 void actions_ended(Actions *a, size_t service, Time now);
 
+/* Somebody has repaired the service: what its restarts have not mended is forgotten, and if it is
+ * dead nevertheless its unit is restarted as for the first time. */
+void actions_reset(Actions *a, size_t service);
+
 /* It was refused, so that nothing has happened. is_passing: worth another try soon. */
 void actions_refused(Actions *a, size_t service, bool is_passing, Time now);

@@ -35,6 +35,10 @@ typedef struct Control {
         /* The same until the service's unit starts anew. -EOPNOTSUPP if it has none. */
         int (*drain_until_start)(void *daemon, size_t service, const char *note, const char *who);
 
+        /* Forgets which restarts of the service's unit have not helped. -EOPNOTSUPP if it is never
+         * restarted. */
+        int (*reset_restarts)(void *daemon, size_t service, const char *who);
+
         /* Loads the configuration again; done with its verdict, the error text naming FILE:LINE. */
         int (*reload)(void *daemon, ControlDone done, void *userdata);
 } Control;

@@ -81,6 +81,23 @@ int bus_method_undrain(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return reply(m, control->drain(control->daemon, t->index, 0, "", who), error);
 }
 
+int bus_method_reset_restarts(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const BusTarget *t = userdata;
+        const Control *control = t->link->bus->context.control;
+        char who[WHO_MAX];
+        int r;
+
+        r = bus_authorize(t->link, m, BUS_NAME ".reset-restarts", NULL, who, error);
+        if (r <= 0)
+                return r < 0 ? r : 1;
+        r = control->reset_restarts(control->daemon, t->index, who);
+        if (r == -EOPNOTSUPP)
+                return sd_bus_error_set(error, BUS_ERROR_NOT_SUPPORTED,
+                                        "The service never has its unit restarted "
+                                        "(OnLivenessFailure=, OnStartupFailure=)");
+        return reply(m, r, error);
+}
+
 /* In the words of states, or of the results that lead to them. */
 static int override_state(const char *word, Health *ret) {
         static const struct {

@@ -14,6 +14,9 @@ int bus_method_undrain(sd_bus_message *m, void *userdata, sd_bus_error *error);
 /* DrainUntilStart(s reason): the service, until its unit starts anew. */
 int bus_method_drain_until_start(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
+/* ResetRestarts(): the service. */
+int bus_method_reset_restarts(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
 /* Override(s state, t timeout_usec, s reason), ClearOverride(): the check. */
 int bus_method_override(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int bus_method_clear_override(sd_bus_message *m, void *userdata, sd_bus_error *error);

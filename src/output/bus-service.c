@@ -140,6 +140,7 @@ static const sd_bus_vtable service_vtable[] = {
         SD_BUS_METHOD_WITH_NAMES("DrainUntilStart", "s", SD_BUS_PARAM(reason), NULL, ,
                                  bus_method_drain_until_start, UNPRIVILEGED),
         SD_BUS_METHOD("Undrain", NULL, NULL, bus_method_undrain, UNPRIVILEGED),
+        SD_BUS_METHOD("ResetRestarts", NULL, NULL, bus_method_reset_restarts, UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };
 

@@ -12,6 +12,7 @@
 #define ID_STATIC  "9a89a26cc7d8493ab34a8eac3e8e4307"
 #define ID_CURED   "b61c873fe84c49129b91125d60fca113"
 #define ID_REFUSED "c791761866ed4d99a8430e1903bb8883"
+#define ID_RESET   "dc7bde8ede144889855bd64e9a39d399"
 
 typedef struct Style {
         const char *message_id;
@@ -103,9 +104,9 @@ static void append_static(StrBuf *b, const Actions *a, size_t service) {
 
         strbuf_printf(b,
                       "; %" PRIu64 " %s of %s did not help: it is left running (fail-static) until "
-                      "the service has been healthy for %s",
+                      "the service has been healthy for %s, or \"vitalctl reset-restarts %s\"",
                       n, restarts_word(n), config->unit,
-                      timespan_format(span, config->restart_reset_after_usec));
+                      timespan_format(span, config->restart_reset_after_usec), config->name);
 }
 
 static void append_action(StrBuf *b, const Actions *a, const Action *action, const Snapshot *s,
@@ -176,6 +177,19 @@ void journal_restart_refused(const Actions *a, size_t service, const Snapshot *s
         } else
                 strbuf_printf(&b, ", but systemd does not restart %s: %s", config->unit, text);
         tell(a, service, &(Style){ ID_REFUSED, LOG_ERR }, &b);
+}
+
+void journal_restart_reset(const Actions *a, size_t service, const char *who) {
+        const RestartCounts *counts = &a->restarts[service].counts;
+        const char *unit = config_of(a, service)->unit;
+        _cleanup_strbuf_ StrBuf b = {};
+
+        strbuf_printf(&b, "by order of %s %" PRIu64 " %s of %s without a cure %s forgotten", who,
+                      counts->n_in_row, restarts_word(counts->n_in_row), unit,
+                      counts->n_in_row == 1 ? "is" : "are");
+        if (counts->static_boottime > 0)
+                strbuf_append(&b, "; it is no longer left running (fail-static)");
+        tell(a, service, &(Style){ ID_RESET, LOG_WARNING }, &b);
 }
 
 void journal_restart_failed(const Actions *a, size_t service, const char *result) {

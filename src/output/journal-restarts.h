@@ -13,5 +13,8 @@ void journal_restart_tell(const Actions *a, const Action *action, const Snapshot
 void journal_restart_refused(const Actions *a, size_t service, const Snapshot *s, bool is_right,
                              const char *text);
 
+/* Before somebody's order to forget which restarts have not helped is carried out. */
+void journal_restart_reset(const Actions *a, size_t service, const char *who);
+
 /* systemd took it, and the job has ended otherwise than "done". */
 void journal_restart_failed(const Actions *a, size_t service, const char *result);

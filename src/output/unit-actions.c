@@ -443,6 +443,15 @@ void unit_actions_stalled(UnitActions *u) {
         actions_stalled(u->model, time_now());
 }
 
+int unit_actions_reset(UnitActions *u, size_t service, const char *who) {
+        if (publisher_current(u->context.publisher)->config != u->model->config)
+                return -EAGAIN;
+        journal_restart_reset(u->model, service, who);
+        actions_reset(u->model, service);
+        look_soon(u);
+        return 0;
+}
+
 const Actions *unit_actions_get(const UnitActions *u) {
         return u->model;
 }

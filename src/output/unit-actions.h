@@ -43,5 +43,9 @@ DEFINE_CLEANUP(UnitActions *, unit_actions_free);
 /* The host, or vitald, stood still. */
 void unit_actions_stalled(UnitActions *u);
 
+/* By order of who: as actions_reset(). -EAGAIN if the current snapshot is of another configuration.
+ */
+int unit_actions_reset(UnitActions *u, size_t service, const char *who);
+
 /* What is known of restarts, for who shows it; borrowed for as long. */
 const Actions *unit_actions_get(const UnitActions *u);

@@ -26,6 +26,7 @@ CHANGES = [
     (SERVICE, "org.vitald1.Service", "Drain", "ts", FOR_EVER, "x"),
     (SERVICE, "org.vitald1.Service", "Undrain"),
     (SERVICE, "org.vitald1.Service", "DrainUntilStart", "s", "x"),
+    (SERVICE, "org.vitald1.Service", "ResetRestarts"),
     (A, "org.vitald1.Check", "Run"),
     (A, "org.vitald1.Check", "Override", "sts", "healthy", FOR_EVER, "x"),
     (A, "org.vitald1.Check", "ClearOverride"),

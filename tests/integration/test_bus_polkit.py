@@ -19,8 +19,8 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become 
 ASKED = [row for row in CHANGES if not row[2].startswith("Report")]
 DRAIN = (service_path("s000"), "org.vitald1.Service", "Drain", "ts", FOR_EVER, "x")
 ACTIONS = {"Drain": "drain", "DrainUntilStart": "drain", "Undrain": "drain",
-           "Reload": "reload", "Run": "run", "Override": "override", "ClearOverride": "override",
-           "Set": "set-log-level"}
+           "ResetRestarts": "reset-restarts", "Reload": "reload", "Run": "run",
+           "Override": "override", "ClearOverride": "override", "Set": "set-log-level"}
 
 
 @pytest.fixture

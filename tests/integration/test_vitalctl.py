@@ -259,8 +259,9 @@ def test_an_override_is_seen_at_first_sight(shop, http_server):
                                                          code=ERROR)
 
 
-def test_report_is_for_push_checks(shop):
+def test_what_is_for_some_alone(shop):
     assert "takes no reports" in complaint(shop, "report", "shop/app", "pass", "ok", code=ERROR)
+    assert "never has its unit" in complaint(shop, "reset-restarts", "shop", code=ERROR)
 
 
 def test_reload_returns_the_verdict(shop, http_server):
@@ -288,7 +289,7 @@ def test_reload_returns_the_verdict(shop, http_server):
     (["is-ready", "shpo"], "is it shop?"),
     (["wait", "shpo", "--timeout=5s"], "is it shop?"),
     (["follow", "shpo"], "is it shop?"),
-    (["drain", "shpo"], "is it shop?"),
+    (["drain", "shpo"], "is it shop?"), (["reset-restarts", "shpo"], "is it shop?"),
     (["show", "shop/ap"], "is it shop/app?"),
     (["show", "app"], "is it shop/app?"),
     (["show", "shop"], "is it shop/app?"),

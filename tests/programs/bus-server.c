@@ -178,6 +178,12 @@ static int control_drain_until_start(void *daemon, size_t service, const char *n
         return control_drain(daemon, service, USEC_INFINITY, note, who);
 }
 
+/* Nothing is ever restarted here. */
+static int control_reset_restarts(void *daemon _unused_, size_t service _unused_,
+                                  const char *who _unused_) {
+        return 0;
+}
+
 static int take_config(Server *s, size_t n) {
         _cleanup_(config_unrefp) Config *c = make_config(n, s->has_units);
 
@@ -316,6 +322,7 @@ static int serve(Server *s, BusMode mode, const char *runtime_directory) {
                 .override = control_override,
                 .drain = control_drain,
                 .drain_until_start = control_drain_until_start,
+                .reset_restarts = control_reset_restarts,
                 .reload = control_reload,
         };
         BusContext context = {

@@ -193,6 +193,15 @@ def test_what_stays_sick_is_left_running(host):
     for argv in ["status"], ["status", "flawed"], ["why", "flawed"]:
         text = host.run(["vitalctl", *argv], check=False).stdout
         assert "2 restarts of flawed.service did not help" in " ".join(text.split()), text
+
+    # Said to be repaired, which it is not.
+    host.run(["vitalctl", "reset-restarts", "flawed"])
+    assert prop(host, "flawed", "FailStaticTimestamp") == 0
+    eventually(lambda: starts(host, "flawed") == 4, within=30 * SLOWNESS)
+    assert len(said(host, "flawed: by order of root 2 restarts of flawed.service without a cure "
+                    "are forgotten; it is no longer left running (fail-static)")) == 1
+    wait_prop(host, "flawed", "RestartState", "fail-static", within=90)
+    assert starts(host, "flawed") == 5
     (host.root / "etc/vitald/services/flawed.conf").unlink()
     host.systemctl("stop", "flawed.service")
 

@@ -166,7 +166,9 @@ static void story_word(Story *s, const char *word) {
         else if (str_equal(word, "undrain")) {
                 fixture_apply_drain(s->state, 0, 0, false, story_now(s));
                 fixture_apply_drain(s->state, INDEX_NONE, 0, false, story_now(s));
-        } else if (str_equal(word, "say-good"))
+        } else if (str_equal(word, "reset"))
+                actions_reset(s->actions, 0);
+        else if (str_equal(word, "say-good"))
                 fixture_apply_override(s->state, APP, HEALTH_HEALTHY, for_ever, story_now(s));
         else if (str_equal(word, "say-bad"))
                 fixture_apply_override(s->state, APP, HEALTH_UNHEALTHY, for_ever, story_now(s));
@@ -249,6 +251,16 @@ static void test_liveness(void **state _unused_) {
                 { BEGIN DIE "+1 done p +29 p +20 " DIE "+60", "R26 R81" },
                 { BEGIN SICK4 "f:40 p +29 p +29 p +20 " DIE "+9",
                   "R26 d31 R36 d41 R56 d61 R96 S100 C201 R225" },
+                /* Who has repaired it has that forgotten at once, also what is under way. */
+                { BEGIN SICK4 "f:5 p reset +20 " DIE "+9",
+                  "R26 d31 R36 d41 R56 d61 R96 S100 R130" },
+                { BEGIN SICK4 "f:5 reset f:9", "R26 d31 R36 d41 R56 d61 R96 S100 R106" },
+                { BEGIN DIE "+1 done p reset " DIE "+20", "R26 R31" },
+                { BEGIN SICK3 "f:36 reset done p " DIE "+60",
+                  "R26 d31 R36 d41 R56 d61 R96 d101 R106" },
+                { BEGIN DIE "+1 refused f:3 reset f:5", "R26 R30" },
+                { BEGIN DIE "+1 reset refused f:3 reset f:5", "R26 R30" },
+                { BEGIN "reset " DIE "+30", "R26" },
                 /* Being silent is not being healthy. */
                 { BEGIN DIE "+1 done p +40 +40", "R26" },
                 /* What comes back within the grace is left alone. */
