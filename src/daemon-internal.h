@@ -81,6 +81,9 @@ void daemon_hold_derived(Daemon *d);
 /* Makes d->keeper and takes up what it has kept, before anything is published. */
 int daemon_restore(Daemon *d);
 
+/* Services that have come back with a new configuration are drained if they were when they went. */
+void daemon_return_drains(Daemon *d);
+
 /* Makes d->units. */
 int daemon_make_units(Daemon *d);
 

@@ -77,6 +77,7 @@ static int daemon_take_config(Daemon *d, Config *c) {
         if (r < 0)
                 return r;
         daemon_apply(d, &(Event){ .type = EVENT_CONFIG, .config = c });
+        daemon_return_drains(d);
         (void) daemon_follow_units(d);
         if (shutdown_configure(d) < 0)
                 log_warning("DrainOnShutdown=: out of memory");

@@ -7,20 +7,34 @@
 #include "daemon-internal.h"
 
 typedef struct Drains {
-        Daemon *daemon;    /* borrowed */
-        usec_t known_usec; /* CLOCK_REALTIME: what is older is known already, or was ended */
+        Daemon *daemon;   /* borrowed */
+        const Kept *kept; /* borrowed: the picture that was taken up; NULL: none */
 } Drains;
 
-static void on_drain(void *userdata, size_t service, const Drain *drain) {
-        const Drains *drains = userdata;
-        Daemon *d = drains->daemon;
+/* What is older than a picture with its subject is known by that already, or was ended. */
+static bool is_known(const Kept *kept, size_t service, const Drain *drain) {
+        return kept && drain->since_realtime <= kept->time.realtime &&
+               (service == INDEX_NONE || kept->services[service].state);
+}
 
-        if (drains->known_usec > 0 && drain->since_realtime <= drains->known_usec)
+static void on_drain(void *userdata, const LastingDrain *lasting) {
+        const Drains *drains = userdata;
+        const Drain *drain = &lasting->drain;
+        Daemon *d = drains->daemon;
+        const char *name = *lasting->service ? lasting->service : NULL;
+        size_t service = name ? config_find_service(d->state->config, name) : INDEX_NONE;
+
+        if (is_known(drains->kept, service, drain))
                 return;
         daemon_apply(d, &(Event){ .type = EVENT_DRAIN, .service = service, .drain = drain });
-        log_notice("%s is still drained by %s%s%s",
-                   service == INDEX_NONE ? "Host" : d->state->config->services[service].name,
-                   drain->who, *drain->note ? ": " : "", drain->note);
+        log_notice("%s is still drained by %s%s%s", name ? name : "Host", drain->who,
+                   *drain->note ? ": " : "", drain->note);
+}
+
+static void return_drains(Daemon *d, const Kept *kept) {
+        Drains drains = { .daemon = d, .kept = kept };
+
+        keeper_return_drains(d->keeper, d->state->config, on_drain, &drains);
 }
 
 static int take_up(Daemon *d, Kept *kept) {
@@ -44,7 +58,6 @@ static int take_up(Daemon *d, Kept *kept) {
 int daemon_restore(Daemon *d) {
         _cleanup_(kept_freep) Kept *kept = NULL;
         Config *config = d->state->config;
-        Drains drains = { .daemon = d };
         int r;
 
         r = keeper_new(d->event, engine_workers(d->engine), d->publisher,
@@ -57,9 +70,13 @@ int daemon_restore(Daemon *d) {
                 r = take_up(d, kept);
                 if (r < 0)
                         return r;
-                drains.known_usec = kept->time.realtime;
         }
         /* A picture that could not be renewed may lack them. */
-        keeper_read_drains(d->keeper, config, on_drain, &drains);
+        keeper_read_drains(d->keeper);
+        return_drains(d, kept);
         return 0;
+}
+
+void daemon_return_drains(Daemon *d) {
+        return_drains(d, NULL);
 }

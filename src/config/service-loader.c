@@ -322,7 +322,7 @@ static int loader_service_file(Loader *l, const TreeFile *file) {
         size_t first_fault = diagnostics_count(&l->config->diagnostics);
 
         if (file->is_masked)
-                return 0;
+                return strv_append(&l->config->masked, file->name);
         if (name_is_valid(file->name))
                 return loader_service(l, (ServiceLoad){
                                                  .name = file->name,

@@ -57,6 +57,7 @@ static Config *config_free(Config *c) {
         schema_clear(&agent_schema, &c->agent);
         free(c->defect);
         free(c->fault);
+        strv_free(c->masked);
         diagnostics_done(&c->diagnostics);
         free(c);
         return NULL;

@@ -261,6 +261,8 @@ typedef struct Config {
         char *defect; /* owned; set when vitald.conf itself is bad: the whole host is not ready */
         char *fault;  /* owned; vitald.conf is bad and its last good copy is in force; or NULL */
         usec_t copy_realtime; /* with a fault: when that copy was taken */
+        char **masked; /* owned: names of services whose files lead to /dev/null, without which
+                        * there is nobody who would want them back; NULL: none */
         Diagnostics diagnostics;
 } Config;
 

@@ -30,6 +30,11 @@ typedef struct Drain {
         char note[NOTE_MAX], who[WHO_MAX];
 } Drain;
 
+/* Of a person, who said for how long: nothing that comes and goes ends it. */
+static inline bool drain_is_lasting(const Drain *d) {
+        return d->is_active && !d->ends_with_invocation;
+}
+
 /* Upper bounds of the latency histogram; the last bucket of the counters has none. */
 #define LATENCY_BUCKETS 12
 extern const usec_t latency_bounds_usec[LATENCY_BUCKETS];

@@ -27,6 +27,14 @@
  * part of this of the time. */
 #define SHARE_OF_TIME 100
 
+typedef enum KeptKind {
+        KEPT_STATE,
+        KEPT_HISTORY,
+        KEPT_PROBERS,
+        KEPT_DRAINS,
+        KEPT_KINDS_,
+} KeptKind;
+
 struct Keeper {
         sd_event *event;        /* borrowed */
         Workers *workers;       /* borrowed */
@@ -34,9 +42,10 @@ struct Keeper {
         const History *history; /* borrowed; NULL until followed */
         HttpProbers *probers;   /* borrowed; NULL until followed */
         char boot[SD_ID128_STRING_MAX];
-        char *state_path, *history_path, *probers_path, *drains_path; /* owned; NULL: not kept */
-        KeptWriter *state, *past, *who, *drains;                      /* owned; NULL: not kept */
-        usec_t text_usec, cost_usec; /* of the state's last text: when, and how long it took */
+        char *paths[KEPT_KINDS_];         /* owned; NULL: not kept */
+        KeptWriter *writers[KEPT_KINDS_]; /* owned; NULL: not kept, or not followed yet */
+        usec_t text_usec, cost_usec;      /* of the state's last text: when, and how long it took */
+        AbsentDrains absent;              /* owned */
         bool is_ending;
         Restoration restoration;
 };
@@ -65,10 +74,52 @@ static void probers_text(void *userdata, StrBuf *out) {
 }
 
 static void drains_text(void *userdata, StrBuf *out) {
-        const Keeper *k = userdata;
+        Keeper *k = userdata;
+        const Snapshot *s = publisher_current(k->publisher);
+        Time now = time_now();
 
-        drains_file_format(out, publisher_current(k->publisher), time_now());
+        absent_drains_settle(&k->absent, s->config, now, NULL, NULL);
+        drains_file_format(out, s, &k->absent, now);
 }
+
+static const struct {
+        const char *name, *kind, *what;
+        unsigned version;
+        bool outlasts_boot; /* so it stands in the state directory */
+        KeptText text;
+} kinds[KEPT_KINDS_] = {
+        [KEPT_STATE] = {
+                .name = "state",
+                .kind = STATE_FILE_KIND,
+                .version = STATE_FILE_VERSION,
+                .what = "States of checks",
+                .text = state_text,
+        },
+        [KEPT_HISTORY] = {
+                .name = "history",
+                .kind = HISTORY_FILE_KIND,
+                .version = HISTORY_FILE_VERSION,
+                .what = "Histories of checks",
+                .text = history_text,
+        },
+        [KEPT_PROBERS] = {
+                .name = "probers",
+                .kind = PROBERS_FILE_KIND,
+                .version = PROBERS_FILE_VERSION,
+                .what = "Probers",
+                .text = probers_text,
+        },
+        [KEPT_DRAINS] = {
+                .name = "drains",
+                .kind = DRAINS_FILE_KIND,
+                .version = DRAINS_FILE_VERSION,
+                .what = "Drains of operators",
+                .outlasts_boot = true,
+                .text = drains_text,
+        },
+};
+
+/* -- when it is written ------------------------------------------------------------------------ */
 
 static bool has_drain(const Snapshot *s) {
         for (size_t i = 0; i < s->config->n_services; i++)
@@ -85,7 +136,7 @@ static bool drain_differs(const Drain *a, const Drain *b) {
 /* The first time what is there may be something else than what is in force. */
 static bool drains_differ(const Keeper *k, const Snapshot *old, const Snapshot *new) {
         if (!old || old->sequence == 0 || old->config != new->config)
-                return has_drain(new) || access(k->drains_path, F_OK) == 0;
+                return has_drain(new) || access(k->paths[KEPT_DRAINS], F_OK) == 0;
         if (drain_differs(&old->own_drain, &new->own_drain))
                 return true;
         for (size_t i = 0; i < new->config->n_services; i++)
@@ -102,18 +153,36 @@ static usec_t state_pause(const Keeper *k, bool has_flipped) {
         return has_flipped ? MAX(usec_sub(pause, rest), AT_ONCE_USEC) : pause;
 }
 
+/* Services that are gone from the configuration leave their drains behind. */
+static void note_absent(Keeper *k, const Snapshot *old, const Snapshot *new) {
+        for (size_t i = 0; i < old->config->n_services; i++) {
+                LastingDrain d = { .drain = old->services[i].state->drain };
+
+                if (!drain_is_lasting(&d.drain) ||
+                    config_find_service(new->config, old->config->services[i].name) != INDEX_NONE)
+                        continue;
+                snprintf(d.service, sizeof(d.service), "%s", old->config->services[i].name);
+                absent_drains_add(&k->absent, &d);
+        }
+        absent_drains_settle(&k->absent, new->config, new->time, NULL, NULL);
+}
+
+static void touch(Keeper *k, KeptKind kind, usec_t pause_usec) {
+        if (k->writers[kind])
+                kept_writer_touch(k->writers[kind], pause_usec);
+}
+
 static void on_snapshot(void *userdata, const Snapshot *old, const Snapshot *new) {
         Keeper *k = userdata;
         bool has_flipped = !old || old->revision != new->revision;
 
-        if (k->state)
-                kept_writer_touch(k->state, state_pause(k, has_flipped));
-        if (k->past)
-                kept_writer_touch(k->past, HISTORY_PAUSE_USEC);
-        if (k->who)
-                kept_writer_touch(k->who, PROBERS_PAUSE_USEC);
-        if (k->drains && drains_differ(k, old, new))
-                kept_writer_touch(k->drains, DRAIN_PAUSE_USEC);
+        if (old && old->config != new->config)
+                note_absent(k, old, new);
+        touch(k, KEPT_STATE, state_pause(k, has_flipped));
+        touch(k, KEPT_HISTORY, HISTORY_PAUSE_USEC);
+        touch(k, KEPT_PROBERS, PROBERS_PAUSE_USEC);
+        if (k->writers[KEPT_DRAINS] && drains_differ(k, old, new))
+                touch(k, KEPT_DRAINS, DRAIN_PAUSE_USEC);
 }
 
 /* -- what is read ------------------------------------------------------------------------------ */
@@ -132,21 +201,22 @@ static const char *unreadable_because(int r) {
 }
 
 /* One line, whatever is wrong with it. */
-static void log_useless(int r, const char *path, const char *why) {
+static void log_useless(const Keeper *k, KeptKind kind, int r, const char *why) {
         if (r == -ESTALE)
-                log_notice("%s is left aside: %s", path, why);
+                log_notice("%s is left aside: %s", k->paths[kind], why);
         else
-                log_warning("%s is left aside: %s", path, why);
+                log_warning("%s is left aside: %s", k->paths[kind], why);
 }
 
 /* -ENOENT also where nothing is kept. */
-static int read_file(const char *path, const char *kind, unsigned version, char **ret,
-                     size_t *ret_n, char why[static STATE_FILE_WHY_MAX]) {
+static int read_file(const Keeper *k, KeptKind kind, char **ret, size_t *ret_n,
+                     char why[static STATE_FILE_WHY_MAX]) {
         int r;
 
-        if (!path)
+        if (!k->paths[kind])
                 return -ENOENT;
-        r = kept_file_read(path, kind, version, STATE_FILE_MAX_BYTES, ret, ret_n);
+        r = kept_file_read(k->paths[kind], kinds[kind].kind, kinds[kind].version,
+                           STATE_FILE_MAX_BYTES, ret, ret_n);
         if (r < 0)
                 snprintf(why, STATE_FILE_WHY_MAX, "%s", unreadable_because(r));
         return r;
@@ -160,7 +230,7 @@ int keeper_read(Keeper *k, Config *config, Kept **ret) {
         int r;
 
         *ret = NULL;
-        r = read_file(k->state_path, STATE_FILE_KIND, STATE_FILE_VERSION, &text, &n, why);
+        r = read_file(k, KEPT_STATE, &text, &n, why);
         if (r == -ENOENT)
                 return 0;
         if (r >= 0)
@@ -168,9 +238,9 @@ int keeper_read(Keeper *k, Config *config, Kept **ret) {
         if (r == -ENOMEM)
                 return r;
         if (r < 0) {
-                log_useless(r, k->state_path, why);
-                snprintf(k->restoration.why, sizeof(k->restoration.why), "%s: %s", k->state_path,
-                         why);
+                log_useless(k, KEPT_STATE, r, why);
+                snprintf(k->restoration.why, sizeof(k->restoration.why), "%s: %s",
+                         k->paths[KEPT_STATE], why);
                 return 0;
         }
         k->restoration.restored_realtime = (*ret)->time.realtime;
@@ -178,19 +248,29 @@ int keeper_read(Keeper *k, Config *config, Kept **ret) {
         return 0;
 }
 
-void keeper_read_drains(Keeper *k, Config *config, DrainHandler handler, void *userdata) {
+static void on_lasting(void *userdata, const LastingDrain *drain) {
+        Keeper *k = userdata;
+
+        absent_drains_add(&k->absent, drain);
+}
+
+void keeper_read_drains(Keeper *k) {
         _cleanup_free_ char *text = NULL;
         char why[STATE_FILE_WHY_MAX];
         size_t n;
         int r;
 
-        r = read_file(k->drains_path, DRAINS_FILE_KIND, DRAINS_FILE_VERSION, &text, &n, why);
+        r = read_file(k, KEPT_DRAINS, &text, &n, why);
         if (r == -ENOENT)
                 return;
         if (r >= 0)
-                r = drains_file_parse(text, n, config, time_now(), handler, userdata, why);
+                r = drains_file_parse(text, n, time_now(), on_lasting, k, why);
         if (r < 0)
-                log_useless(r, k->drains_path, why);
+                log_useless(k, KEPT_DRAINS, r, why);
+}
+
+void keeper_return_drains(Keeper *k, const Config *config, DrainHandler handler, void *userdata) {
+        absent_drains_settle(&k->absent, config, time_now(), handler, userdata);
 }
 
 static void read_history(Keeper *k, Config *config, History *history) {
@@ -199,13 +279,13 @@ static void read_history(Keeper *k, Config *config, History *history) {
         size_t n;
         int r;
 
-        r = read_file(k->history_path, HISTORY_FILE_KIND, HISTORY_FILE_VERSION, &text, &n, why);
+        r = read_file(k, KEPT_HISTORY, &text, &n, why);
         if (r == -ENOENT)
                 return;
         if (r >= 0)
                 r = history_parse(history, text, n, k->boot, config, time_now(), why);
         if (r < 0)
-                log_useless(r, k->history_path, why);
+                log_useless(k, KEPT_HISTORY, r, why);
 }
 
 static void read_probers(Keeper *k) {
@@ -214,44 +294,39 @@ static void read_probers(Keeper *k) {
         size_t n;
         int r;
 
-        r = read_file(k->probers_path, PROBERS_FILE_KIND, PROBERS_FILE_VERSION, &text, &n, why);
+        r = read_file(k, KEPT_PROBERS, &text, &n, why);
         if (r == -ENOENT)
                 return;
         if (r >= 0)
                 r = probers_file_parse(text, n, k->boot, clock_usec(CLOCK_MONOTONIC), k->probers,
                                        why);
         if (r < 0)
-                log_useless(r, k->probers_path, why);
+                log_useless(k, KEPT_PROBERS, r, why);
 }
 
 /* -- life -------------------------------------------------------------------------------------- */
 
-static int keep(Keeper *k, const char *path, const char *kind, unsigned version, const char *what,
-                KeptText text, KeptWriter **ret) {
-        KeptFile file = { .path = path, .kind = kind, .version = version, .what = what };
-
-        return path ? kept_writer_new(k->event, k->workers, &file, text, k, ret) : 0;
-}
-
 int keeper_follow(Keeper *k, Config *config, History *history, HttpProbers *probers) {
-        int r;
-
         k->history = history;
         k->probers = probers;
         read_history(k, config, history);
         read_probers(k);
-        r = keep(k, k->state_path, STATE_FILE_KIND, STATE_FILE_VERSION, "States of checks",
-                 state_text, &k->state);
-        if (r >= 0)
-                r = keep(k, k->history_path, HISTORY_FILE_KIND, HISTORY_FILE_VERSION,
-                         "Histories of checks", history_text, &k->past);
-        if (r >= 0)
-                r = keep(k, k->probers_path, PROBERS_FILE_KIND, PROBERS_FILE_VERSION, "Probers",
-                         probers_text, &k->who);
-        if (r >= 0)
-                r = keep(k, k->drains_path, DRAINS_FILE_KIND, DRAINS_FILE_VERSION,
-                         "Drains of operators", drains_text, &k->drains);
-        return r < 0 ? r : publisher_subscribe(k->publisher, on_snapshot, k);
+        for (KeptKind i = 0; i < KEPT_KINDS_; i++) {
+                KeptFile file = {
+                        .path = k->paths[i],
+                        .kind = kinds[i].kind,
+                        .version = kinds[i].version,
+                        .what = kinds[i].what,
+                };
+                int r = 0;
+
+                if (file.path)
+                        r = kept_writer_new(k->event, k->workers, &file, kinds[i].text, k,
+                                            &k->writers[i]);
+                if (r < 0)
+                        return r;
+        }
+        return publisher_subscribe(k->publisher, on_snapshot, k);
 }
 
 const Restoration *keeper_restoration(const Keeper *k) {
@@ -259,11 +334,10 @@ const Restoration *keeper_restoration(const Keeper *k) {
 }
 
 uint64_t keeper_n_failures(const Keeper *k) {
-        const KeptWriter *const writers[] = { k->state, k->past, k->who, k->drains };
         uint64_t n = 0;
 
-        for (size_t i = 0; i < ELEMENTSOF(writers); i++)
-                n += writers[i] ? kept_writer_n_failures(writers[i]) : 0;
+        for (KeptKind i = 0; i < KEPT_KINDS_; i++)
+                n += k->writers[i] ? kept_writer_n_failures(k->writers[i]) : 0;
         return n;
 }
 
@@ -271,27 +345,16 @@ Keeper *keeper_free(Keeper *k) {
         if (!k)
                 return NULL;
         k->is_ending = true;
-        if (k->state && publisher_current(k->publisher))
-                kept_writer_touch(k->state, 0);
-        kept_writer_free(k->state);
-        kept_writer_free(k->past);
-        if (k->who)
-                kept_writer_touch(k->who, 0); /* nothing tells that somebody has asked */
-        kept_writer_free(k->who);
-        kept_writer_free(k->drains);
-        free(k->state_path);
-        free(k->history_path);
-        free(k->probers_path);
-        free(k->drains_path);
+        if (publisher_current(k->publisher))
+                touch(k, KEPT_STATE, 0);
+        touch(k, KEPT_PROBERS, 0); /* nothing tells that somebody has asked */
+        for (KeptKind i = 0; i < KEPT_KINDS_; i++) {
+                kept_writer_free(k->writers[i]);
+                free(k->paths[i]);
+        }
+        absent_drains_done(&k->absent);
         free(k);
         return NULL;
-}
-
-static int path_in(const char *directory, const char *name, char **ret) {
-        _cleanup_strbuf_ StrBuf b = {};
-
-        strbuf_printf(&b, "%s/%s", directory, name);
-        return strbuf_finish(&b, ret);
 }
 
 int keeper_new(sd_event *event, Workers *workers, Publisher *publisher,
@@ -310,16 +373,15 @@ int keeper_new(sd_event *event, Workers *workers, Publisher *publisher,
         if (r < 0)
                 return r;
         sd_id128_to_string(boot, k->boot);
-        if (runtime_directory)
-                r = path_in(runtime_directory, "state", &k->state_path);
-        if (r >= 0 && runtime_directory)
-                r = path_in(runtime_directory, "history", &k->history_path);
-        if (r >= 0 && runtime_directory)
-                r = path_in(runtime_directory, "probers", &k->probers_path);
-        if (r >= 0 && state_directory)
-                r = path_in(state_directory, "drains", &k->drains_path);
-        if (r < 0)
-                return r;
+        for (KeptKind i = 0; i < KEPT_KINDS_; i++) {
+                const char *place = kinds[i].outlasts_boot ? state_directory : runtime_directory;
+                _cleanup_strbuf_ StrBuf path = {};
+
+                strbuf_printf(&path, "%s/%s", place ? place : "", kinds[i].name);
+                r = place ? strbuf_finish(&path, &k->paths[i]) : 0;
+                if (r < 0)
+                        return r;
+        }
         if (!runtime_directory)
                 log_debug("Without a runtime directory nothing is kept over a restart");
         *ret = TAKE(k);

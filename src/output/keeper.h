@@ -34,8 +34,13 @@ int keeper_new(sd_event *event, Workers *workers, Publisher *publisher,
  * -ENOMEM. */
 int keeper_read(Keeper *k, Config *config, Kept **ret);
 
-/* The drains of operators, for when there is no picture, or an old one. */
-void keeper_read_drains(Keeper *k, Config *config, DrainHandler handler, void *userdata);
+/* Reads the drains of operators, for when there is no picture, or an old one: as if all of their
+ * services were absent until now. */
+void keeper_read_drains(Keeper *k);
+
+/* Hands out the drains of services that were absent and are not with this configuration, before
+ * anything of it is published. */
+void keeper_return_drains(Keeper *k, const Config *config, DrainHandler handler, void *userdata);
 
 /* Follows the publisher from now on, and reads and keeps this history and these probers (both
  * borrowed). */

@@ -9,6 +9,7 @@
 
 #include "base/strbuf.h"
 #include "model/kept.h"
+#include "output/absent-drains.h"
 
 #define STATE_FILE_KIND      "vitald-state"
 #define STATE_FILE_VERSION   1
@@ -28,13 +29,12 @@ void state_file_format(StrBuf *out, const Snapshot *s, const char *boot, bool is
 int state_file_parse(const char *text, size_t n, const char *boot, Config *config, Time now,
                      Kept **ret, char ret_why[static STATE_FILE_WHY_MAX]);
 
-/* The drains of operators alone, that outlast a boot: their ends are those of CLOCK_REALTIME there.
- */
-void drains_file_format(StrBuf *out, const Snapshot *s, Time now);
+/* The drains of operators alone, that outlast a boot, with those of services that are not there for
+ * now: their ends are those of CLOCK_REALTIME there. */
+void drains_file_format(StrBuf *out, const Snapshot *s, const AbsentDrains *absent, Time now);
 
-/* service: INDEX_NONE for the host. What is over, or of a service that is no more, is left out. As
- * state_file_parse(); with an error some may have been handed out already. */
-typedef void (*DrainHandler)(void *userdata, size_t service, const Drain *drain);
-int drains_file_parse(const char *text, size_t n, const Config *config, Time now,
-                      DrainHandler handler, void *userdata,
+/* What is over is left out. As state_file_parse(); with an error some may have been handed out
+ * already. */
+typedef void (*DrainHandler)(void *userdata, const LastingDrain *drain);
+int drains_file_parse(const char *text, size_t n, Time now, DrainHandler handler, void *userdata,
                       char ret_why[static STATE_FILE_WHY_MAX]);

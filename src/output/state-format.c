@@ -207,27 +207,32 @@ void state_file_format(StrBuf *out, const Snapshot *s, const char *boot, bool is
 
 /* -- beyond a boot ----------------------------------------------------------------------------- */
 
-static void put_lasting(JsonWriter *w, const char *service, const Drain *drain, Time now) {
+static void put_lasting(JsonWriter *w, const char *service, usec_t absent_realtime,
+                        const Drain *drain, Time now) {
         Drain d = *drain;
 
-        if (!d.is_active || d.ends_with_invocation)
+        if (!drain_is_lasting(&d))
                 return;
         if (d.until_boottime != USEC_INFINITY)
                 d.until_boottime = usec_add(now.realtime, usec_sub(d.until_boottime, now.boottime));
         json_open(w, NULL, '{');
         put_text(w, "service", service);
+        put_number(w, "absent", absent_realtime, 0);
         put_drain(w, &d);
         json_close(w, '}');
 }
 
-void drains_file_format(StrBuf *out, const Snapshot *s, Time now) {
+void drains_file_format(StrBuf *out, const Snapshot *s, const AbsentDrains *absent, Time now) {
         JsonWriter w = { .out = out };
 
         json_open(&w, NULL, '{');
         json_open(&w, "drains", '[');
-        put_lasting(&w, NULL, &s->own_drain, now);
+        put_lasting(&w, NULL, 0, &s->own_drain, now);
         for (size_t i = 0; i < s->config->n_services; i++)
-                put_lasting(&w, s->config->services[i].name, &s->services[i].state->drain, now);
+                put_lasting(&w, s->config->services[i].name, 0, &s->services[i].state->drain, now);
+        for (size_t i = 0; i < absent->n; i++)
+                put_lasting(&w, absent->items[i].service, absent->items[i].absent_realtime,
+                            &absent->items[i].drain, now);
         json_close(&w, ']');
         json_close(&w, '}');
         strbuf_append(out, "\n");

@@ -299,15 +299,24 @@ static bool drain_revive(Drain *d, Time now) {
         usec_t since = d->since_realtime, until = d->until_boottime, left;
 
         d->since_realtime = MIN(since, now.realtime);
-        if (!d->is_active || d->ends_with_invocation || until == USEC_INFINITY)
-                return d->is_active && !d->ends_with_invocation;
+        if (!drain_is_lasting(d) || until == USEC_INFINITY)
+                return drain_is_lasting(d);
         left = MIN(usec_sub(until, now.realtime), usec_sub(until, since));
         d->until_boottime = usec_add(now.boottime, left);
         return left > 0;
 }
 
-int drains_file_parse(const char *text, size_t n, const Config *config, Time now,
-                      DrainHandler handler, void *userdata,
+static void take_lasting(Reader *r, json_object *o, LastingDrain *ret) {
+        const char *name = json_get_string(&r->json, o, "service");
+
+        if (*name && !name_is_valid(name))
+                json_refuse(&r->json, "service");
+        snprintf(ret->service, sizeof(ret->service), "%s", name);
+        ret->absent_realtime = json_get_number(&r->json, o, "absent", 0);
+        ret->drain = get_drain(r, o);
+}
+
+int drains_file_parse(const char *text, size_t n, Time now, DrainHandler handler, void *userdata,
                       char ret_why[static STATE_FILE_WHY_MAX]) {
         _cleanup_json_ json_object *o = NULL;
         json_object *drains;
@@ -320,13 +329,11 @@ int drains_file_parse(const char *text, size_t n, const Config *config, Time now
         if (!drains)
                 json_refuse(&reader.json, "drains");
         for (size_t i = 0; drains && i < json_object_array_length(drains); i++) {
-                json_object *item = json_object_array_get_idx(drains, i);
-                const char *name = json_get_string(&reader.json, item, "service");
-                size_t service = *name ? config_find_service(config, name) : INDEX_NONE;
-                Drain d = get_drain(&reader, item);
+                LastingDrain d;
 
-                if (!reader.json.what && (!*name || service != INDEX_NONE) && drain_revive(&d, now))
-                        handler(userdata, service, &d);
+                take_lasting(&reader, json_object_array_get_idx(drains, i), &d);
+                if (!reader.json.what && drain_revive(&d.drain, now))
+                        handler(userdata, &d);
         }
         return refusal(&reader, ret_why);
 }

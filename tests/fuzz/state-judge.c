@@ -143,19 +143,20 @@ static bool judge_history(Config *config, const char *text, size_t n, Time now) 
         return r == 0;
 }
 
-static void on_drain(void *userdata, size_t service, const Drain *d) {
+static void on_drain(void *userdata, const LastingDrain *lasting) {
         const Time *now = userdata;
+        const Drain *d = &lasting->drain;
 
-        FUZZ_ASSERT(service == INDEX_NONE || service < ELEMENTSOF(services));
+        FUZZ_ASSERT(!*lasting->service || name_is_valid(lasting->service));
         FUZZ_ASSERT(d->is_active && !d->ends_with_invocation);
         FUZZ_ASSERT(d->until_boottime > now->boottime && d->since_realtime <= now->realtime);
         verify_text(d->note);
         verify_text(d->who);
 }
 
-static bool judge_drains(Config *config, const char *text, size_t n, Time now) {
+static bool judge_drains(const char *text, size_t n, Time now) {
         char why[STATE_FILE_WHY_MAX] = "";
-        int r = drains_file_parse(text, n, config, now, on_drain, &now, why);
+        int r = drains_file_parse(text, n, now, on_drain, &now, why);
 
         FUZZ_ASSERT(r == 0 || r == -EBADMSG);
         return r == 0;
@@ -168,7 +169,7 @@ bool judge(JudgeFile file, const char *text, size_t n) {
 
         is_taken[JUDGE_STATE] = judge_state(config, text, n, now);
         is_taken[JUDGE_HISTORY] = judge_history(config, text, n, now);
-        is_taken[JUDGE_DRAINS] = judge_drains(config, text, n, now);
+        is_taken[JUDGE_DRAINS] = judge_drains(text, n, now);
         return is_taken[file];
 }
 
@@ -223,6 +224,16 @@ char *judge_example(JudgeFile file) {
         _cleanup_(history_freep) History *h = NULL;
         _cleanup_strbuf_ StrBuf b = {};
         Time now = fixture_time(96 * SEC);
+        LastingDrain gone = {
+                .service = "gone",
+                .absent_realtime = now.realtime,
+                .drain = {
+                        .is_active = true,
+                        .since_realtime = now.realtime,
+                        .until_boottime = USEC_INFINITY,
+                },
+        };
+        AbsentDrains absent = { .items = &gone, .n = 1 };
         char why[STATE_FILE_WHY_MAX], *text;
 
         FUZZ_ASSERT(history_new(publisher, &h) == 0);
@@ -237,7 +248,7 @@ char *judge_example(JudgeFile file) {
         else if (file == JUDGE_HISTORY)
                 history_format(h, JUDGE_BOOT, &b);
         else
-                drains_file_format(&b, snapshot, now);
+                drains_file_format(&b, snapshot, &absent, now);
         FUZZ_ASSERT(strbuf_finish(&b, &text) == 0);
         return text;
 }
