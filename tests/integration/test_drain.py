@@ -13,8 +13,8 @@ import pytest
 from lib.ctl import NO, TIMED_OUT, USAGE, ctl, start
 from lib.haproxy import Haproxy
 from lib.peers import HttpServer
+from lib.probes import ProbeLoad
 from lib.process import SLOWNESS, Process, eventually, free_port
-from lib.vitald import fetch
 
 CHECK = "[Check app]\nType=http\nURL={}\nInterval=50ms\nRetryInterval=50ms\n"
 
@@ -253,35 +253,10 @@ class Backend:
                 "inter 50ms fall 2 rise 1")
 
 
-class Load:
+def load_on(proxy):
     """Clients that ask for as long as it lasts, each request on a connection of its own."""
-
-    def __init__(self, port, clients=4):
-        self.port, self.n, self.failures = port, 0, []
-        self.done, self.lock = threading.Event(), threading.Lock()
-        self.threads = [threading.Thread(target=self.run) for _ in range(clients)]
-
-    def run(self):
-        while not self.done.is_set():
-            try:
-                answer = fetch(("127.0.0.1", self.port), "/", within=10 * SLOWNESS)
-                failure = None if answer.status == 200 else answer.status
-            except OSError as e:
-                failure = str(e)
-            with self.lock:
-                self.n += 1
-                self.failures += [failure] if failure else []
-            time.sleep(0.002)
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.done.set()
-        for thread in self.threads:
-            thread.join()
+    return ProbeLoad(("127.0.0.1", proxy.port), "/", threads=4, pause=0.002,
+                     patience=20 * SLOWNESS)
 
 
 @pytest.fixture
@@ -319,25 +294,25 @@ def restart_in_turn(proxy, backends, times, drain):
 def test_ten_restarts_without_a_failed_request(farm):
     proxy, backends = farm
     eventually(lambda: all(is_up(proxy, b) for b in backends))
-    with Load(proxy.port) as load:
+    with load_on(proxy) as load:
         restart_in_turn(proxy, backends, 10, drain=True)
-    assert load.n > 500 and load.failures == []
+    assert load.count > 500 and set(load.answers) == {200} and not load.failures
     assert all(int(proxy.servers()[b.name]["stot"]) > 100 for b in backends)
 
 
 def test_without_a_drain_requests_fail(farm):
     proxy, backends = farm
     eventually(lambda: all(is_up(proxy, b) for b in backends))
-    with Load(proxy.port) as load:
+    with load_on(proxy) as load:
         restart_in_turn(proxy, backends, 4, drain=False)
-    assert load.failures
+    assert load.failures or set(load.answers) != {200}
 
 
 @pytest.mark.timing
 def test_fifty_restarts_without_a_failed_request(farm):
     proxy, backends = farm
     eventually(lambda: all(is_up(proxy, b) for b in backends))
-    with Load(proxy.port) as load:
+    with load_on(proxy) as load:
         restart_in_turn(proxy, backends, 50, drain=True)
-        eventually(lambda: load.n >= 20000, within=60)
-    assert load.failures == []
+        load.wait_for(20000 - load.count, within=60 * SLOWNESS)
+    assert set(load.answers) == {200} and not load.failures

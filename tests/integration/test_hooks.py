@@ -43,6 +43,13 @@ def test_with_a_bus_that_comes_later_and_has_no_systemd(make_vitald, directory):
         report(daemon, "shop/job", "fail")
 
 
+def told(daemon):
+    """What the unit is told: the states before and now, and how many flips that is about."""
+    text = (daemon.runtime_directory / "hooks/shop").read_text()
+    values = dict(line.split("=", 1) for line in text.splitlines())
+    return values["VITALD_PREVIOUS_STATE"], values["VITALD_STATE"], values["VITALD_FLIPS"]
+
+
 @pytest.mark.parametrize("flips_back", [False, True], ids=["stays", "flips back"])
 @pytest.mark.parametrize("what_goes", ["systemd", "the bus"])
 def test_a_start_that_nobody_answered_stays_due(make_vitald, directory, what_goes, flips_back):
@@ -50,11 +57,6 @@ def test_a_start_that_nobody_answered_stays_due(make_vitald, directory, what_goe
     bus = Bus(directory / "bus")
     daemon = make_vitald(bus=bus)
     daemon.service("shop", SHOP)
-
-    def told():
-        text = (daemon.runtime_directory / "hooks/shop").read_text()
-        values = dict(line.split("=", 1) for line in text.splitlines())
-        return values["VITALD_PREVIOUS_STATE"], values["VITALD_STATE"], values["VITALD_FLIPS"]
 
     with bus:
         with Manager(directory, bus, answers=False) as manager:
@@ -64,7 +66,7 @@ def test_a_start_that_nobody_answered_stays_due(make_vitald, directory, what_goe
             eventually(lambda: "Subscribe" in manager.asked)
             report(daemon, "shop/job", "fail")
             eventually(lambda: manager.started == ["told@shop.service"])
-            assert told() == ("ready", "not_ready", "1")
+            assert told(daemon) == ("ready", "not_ready", "1")
             if what_goes == "the bus":
                 bus.process.kill9()
         if what_goes == "the bus":
@@ -75,12 +77,12 @@ def test_a_start_that_nobody_answered_stays_due(make_vitald, directory, what_goe
             daemon.wait_status("/health/ready", 200)
         with Manager(directory, bus, answers=True) as manager:
             eventually(lambda: manager.started == ["told@shop.service"], within=20)
-            assert told() == (("not_ready", "ready", "2") if flips_back
-                              else ("ready", "not_ready", "1"))
+            assert told(daemon) == (("not_ready", "ready", "2") if flips_back
+                                    else ("ready", "not_ready", "1"))
             # That was it; what comes next is told as ever.
             report(daemon, "shop/job", "warn")
             eventually(lambda: len(manager.started) == 2, within=20)
-            assert told()[1:] == ("degraded", "1")
+            assert told(daemon)[1:] == ("degraded", "1")
             report(daemon, "shop/job", "warn")
             daemon.wait_status("/health/ready", 200)
             assert len(manager.started) == 2
@@ -91,11 +93,6 @@ def test_a_restart_hides_no_flip_that_was_held_back(make_vitald, directory):
     bus = Bus(directory / "bus")
     daemon = make_vitald(bus=bus)
     daemon.service("shop", SHOP)
-
-    def told():
-        text = (daemon.runtime_directory / "hooks/shop").read_text()
-        values = dict(line.split("=", 1) for line in text.splitlines())
-        return values["VITALD_PREVIOUS_STATE"], values["VITALD_STATE"], values["VITALD_FLIPS"]
 
     with bus, Manager(directory, bus, answers=True) as manager:
         daemon.start()
@@ -109,15 +106,15 @@ def test_a_restart_hides_no_flip_that_was_held_back(make_vitald, directory):
         report(daemon, "shop/job", "pass")
         daemon.wait_status("/health/ready", 200)
         daemon.stop()
-        assert told() == ("ready", "not_ready", "1") and len(manager.started) == 3
+        assert told(daemon) == ("ready", "not_ready", "1") and len(manager.started) == 3
         daemon.start()
         eventually(lambda: len(manager.started) == 4, within=20)
-        assert told() == ("not_ready", "ready", "1")
+        assert told(daemon) == ("not_ready", "ready", "1")
         daemon.stop()
         daemon.start()
         report(daemon, "shop/job", "fail")
         eventually(lambda: len(manager.started) == 5, within=20)
-        assert told() == ("ready", "not_ready", "1")
+        assert told(daemon) == ("ready", "not_ready", "1")
 
 
 @pytest.mark.parametrize("value", ["told@shop.service", "told@%i.service", "told@%s%s.service",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Load balancers' probes: each on a connection of its own, one after the other, in threads."""
+"""Load: probes of load balancers and requests of clients, one after the other, in threads."""
 
 import collections
 import contextlib
@@ -20,13 +20,14 @@ class ProbeLoad:
     """
 
     def __init__(self, address, path="/health/live", threads=3, within=contextlib.nullcontext,
-                 patience=20.0, pause=0.0):
+                 patience=20.0, pause=0.0, keeps=False):
         """within: called in each thread; what it returns is entered for each connection.
 
         pause: seconds between an answer and the thread's next probe.
+        keeps: connections are kept; else each probe has one of its own.
         """
         self.address, self.path, self.n_threads = address, path, threads
-        self.within, self.patience, self.pause = within, patience, pause
+        self.within, self.patience, self.pause, self.keeps = within, patience, pause, keeps
         self.answers = collections.Counter()    # by status
         self.failures = []                      # "what after how long", in order
         self.slowest = 0.0                      # seconds
@@ -57,10 +58,11 @@ class ProbeLoad:
             time.sleep(0.005)
 
     def _run(self):
+        kept = []
         with self.within():
             while not self._stop.wait(self.pause):
                 before = time.monotonic()
-                outcome = self._probe()
+                outcome = self._probe(kept)
                 took = time.monotonic() - before
                 with self._lock:
                     self.slowest = max(self.slowest, took)
@@ -68,15 +70,20 @@ class ProbeLoad:
                         self.answers[outcome] += 1
                     else:
                         self.failures.append(f"{outcome} after {took:.3f} s")
+        for connection in kept:
+            connection.close()
 
-    def _probe(self):
-        request = f"GET {self.path} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n".encode()
+    def _probe(self, kept):
         try:
-            with socket.create_connection(self.address, timeout=self.patience) as s:
-                s.sendall(request)
-                data = b""
-                while chunk := s.recv(65536):
-                    data += chunk
+            s = kept.pop() if kept else socket.create_connection(self.address,
+                                                                 timeout=self.patience)
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(s)
+                status = self._ask(s)
+                if self.keeps and status != "cut":
+                    kept.append(s)
+                    stack.pop_all()
+                return status
         except ConnectionRefusedError:
             return "refused"
         except (ConnectionResetError, BrokenPipeError):
@@ -85,6 +92,14 @@ class ProbeLoad:
             return "late"
         except OSError as e:
             return errno.errorcode.get(e.errno, str(e))
+
+    def _ask(self, s):
+        connection = "keep-alive" if self.keeps else "close"
+        s.sendall(f"GET {self.path} HTTP/1.1\r\nHost: probe\r\n"
+                  f"Connection: {connection}\r\n\r\n".encode())
+        data = b""
+        while not (self.keeps and status_of(data) != "cut") and (chunk := s.recv(65536)):
+            data += chunk
         return status_of(data)
 
 

@@ -6,11 +6,11 @@ import io
 import re
 import shlex
 import socket
-import threading
 import time
 
 import pytest
 
+from lib.probes import ProbeLoad
 from lib.process import SLOWNESS, eventually
 from lib.tree import need, read
 from lib.units import add_units
@@ -133,43 +133,10 @@ def up(host):
             and r["status"].startswith("UP")}
 
 
-class Load:
-    """Clients that ask, one request after the other, for as long as it lasts."""
-
-    REQUEST = b"GET / HTTP/1.1\r\nHost: farm\r\n\r\n"
-
-    def __init__(self, host, clients=3):
-        self.host, self.n, self.failures = host, 0, []
-        self.done, self.lock = threading.Event(), threading.Lock()
-        self.threads = [threading.Thread(target=self.run) for _ in range(clients)]
-
-    def run(self):
-        connection = None
-        with self.host.network():
-            while not self.done.wait(0.001):
-                try:
-                    connection = connection or socket.create_connection(
-                        ("127.0.0.1", FRONT), timeout=20 * SLOWNESS)
-                    connection.sendall(self.REQUEST)
-                    answer = connection.recv(4096)
-                except OSError as e:
-                    answer = str(e).encode()
-                good = answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"ok")
-                with self.lock:
-                    self.n += 1
-                    self.failures += [] if good else [answer[:40]]
-                if not good:
-                    connection = None
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.done.set()
-        for thread in self.threads:
-            thread.join()
+def load_on(host):
+    """Clients that ask for as long as it lasts, on connections that they keep."""
+    return ProbeLoad(("127.0.0.1", FRONT), "/", within=host.network, pause=0.001, keeps=True,
+                     patience=20 * SLOWNESS)
 
 
 def restart_in_turn(host, times):
@@ -182,10 +149,10 @@ def restart_in_turn(host, times):
 @pytest.mark.time_limit(300)
 def test_fifty_restarts_without_a_failed_request(drained):
     before = drained.show("orders.service", "InvocationID")
-    with Load(drained) as load:
+    with load_on(drained) as load:
         restart_in_turn(drained, 50)
-        eventually(lambda: load.n >= 20000, within=60)
-    assert load.failures == []
+        load.wait_for(20000 - load.count, within=60 * SLOWNESS)
+    assert set(load.answers) == {200} and not load.failures
     assert drained.show("orders.service", "InvocationID") != before
     assert drained.show("orders.service", "Result") == "success"
     # Each stop was one of this drain, and none of them ran out of time.
@@ -197,9 +164,9 @@ def test_fifty_restarts_without_a_failed_request(drained):
 
 
 def test_the_same_without_a_drain_fails_requests(undrained):
-    with Load(undrained) as load:
+    with load_on(undrained) as load:
         restart_in_turn(undrained, 4)
-    assert load.failures
+    assert load.failures or set(load.answers) != {200}
 
 
 # -- without vitald --------------------------------------------------------------------------------

@@ -408,3 +408,42 @@ DynamicUser=yes
 RuntimeDirectory=web
 TimeoutStartSec=10s
 """
+
+
+# -- a user's own ----------------------------------------------------------------------------------
+
+USER_UNITS = {
+    "vitald.service": "[Service]\nType=notify\nRuntimeDirectory=vitald\n"
+                      "ExecStart=/usr/bin/vitald --bus=user --root=%h --listen=%h/web.sock\n",
+    "own.service": "[Service]\nType=notify\nNotifyAccess=all\nWatchdogSec=2s\n"
+                   "Restart=on-failure\nRestartSec=100ms\nExecStart=/usr/bin/vitald-run "
+                   "--bus=user /usr/bin/python3 -m http.server --bind 127.0.0.1 8098\n",
+}
+
+
+def test_a_manager_of_a_user(host):
+    """With a vitald of the user's own, on the user's bus."""
+    if not (host.root / "usr/lib/systemd/user/dbus.socket").exists():
+        pytest.skip("no bus for users on this machine")
+    host.run(["useradd", "--create-home", "--uid=1500", "alice"])
+    for name, text in USER_UNITS.items():
+        host.write(f"/home/alice/.config/systemd/user/{name}", text)
+    host.write("/home/alice/etc/vitald/services/own.conf",
+               SERVICE.format(unit="own.service").replace("8099", "8098"))
+    host.run(["chown", "-R", "alice:", "/home/alice"])
+    host.systemctl("start", "user@1500.service")
+
+    def user(*argv):
+        return host.run(["env", "XDG_RUNTIME_DIR=/run/user/1500", *argv], user="alice").stdout
+    user("systemctl", "--user", "start", "vitald.service")
+    user("systemctl", "--user", "start", "own.service")
+
+    def show(name):
+        return user("systemctl", "--user", "show", "-P", name, "own.service").strip()
+    eventually(lambda: show("StatusText") == "Alive: ready")
+    assert "own.service (active)" in user("vitalctl", "--bus=user", "status", "own")
+    main = show("MainPID")
+    host.run(["kill", "-STOP", main])
+    eventually(lambda: show("NRestarts") == "1" and show("ActiveState") == "active", within=20)
+    assert show("MainPID") != main
+    host.systemctl("stop", "user@1500.service")

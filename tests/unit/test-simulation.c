@@ -43,14 +43,6 @@ typedef struct Simulation {
         Totals *totals; /* borrowed */
 } Simulation;
 
-#define MUST(sim, condition)                                                             \
-        do {                                                                             \
-                if (!(condition))                                                        \
-                        fail_msg("seed %" PRIu64 ", event %" PRIu64                      \
-                                 ": not %s; again with VITALD_SIMULATION_SEED=%" PRIu64, \
-                                 (sim)->seed, (sim)->n_event, #condition, (sim)->seed);  \
-        } while (false)
-
 /* -- immutability ------------------------------------------------------------------------------ */
 
 static uint64_t hash_of(const Snapshot *s) {

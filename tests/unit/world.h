@@ -5,11 +5,24 @@
  * clocks that jump, units, operators, and a stand-in for the engine that runs the checks by
  * schedule.c. All from one seed, without a clock. */
 
+#include "unit.h"
+
+#include <inttypes.h>
+
 #include "fixture.h"
 #include "model/schedule.h"
 
 #define WORLD_SERVICES 4
 #define WORLD_CHECKS   (WORLD_SERVICES * FIXTURE_CHECKS_MAX)
+
+/* sim: a pointer to whatever has a seed and an n_event, which say where it went wrong. */
+#define MUST(sim, condition)                                                             \
+        do {                                                                             \
+                if (!(condition))                                                        \
+                        fail_msg("seed %" PRIu64 ", event %" PRIu64                      \
+                                 ": not %s; again with VITALD_SIMULATION_SEED=%" PRIu64, \
+                                 (sim)->seed, (sim)->n_event, #condition, (sim)->seed);  \
+        } while (false)
 
 /* One thing that happens. is_same_config: a reload of what is in force already. */
 typedef void (*WorldApply)(void *userdata, const Event *e, bool is_same_config);
