@@ -19,6 +19,7 @@ Interval=500ms
 Timeout=1s
 MaxAge=1500ms
 """
+PLUGIN = "[Check slow]\nType=exec\nCommand=/bin/sleep 0.4\nInterval=500ms\nMaxAge=1min\n"
 SICK = "[Check gone]\nType=tcp\nAddress=127.0.0.1:1\nInterval=1s\nFailureThreshold=1\n"
 
 
@@ -63,15 +64,19 @@ def told(host):
              for service in view["Services"] for check in service["Checks"]})
 
 
+def upgrade(host):
+    """The program on the disk is another one."""
+    host.run(["sh", "-c", "cp -p /usr/bin/vitald /usr/bin/vitald.new && "
+              "mv /usr/bin/vitald.new /usr/bin/vitald"])
+
+
 def test_fault_62_restarts_and_upgrades(running):
-    """Each tenth time the programs on the disk are others."""
     before = told(running)
     with probed(running) as wait:
         for i in range(TIMES):
             wait(3)
             if i % 10 == 0:
-                running.run(["sh", "-c", "cp -p /usr/bin/vitald /usr/bin/vitald.new && "
-                             "mv /usr/bin/vitald.new /usr/bin/vitald"])
+                upgrade(running)
             running.systemctl("restart", "vitald.service")
     assert told(running) == before
     assert running.show("vitald.service", "Result") == "success"
@@ -86,6 +91,24 @@ def test_fault_62_reloads(running):
             running.write("/etc/vitald/services/sick.conf", SICK + f"Description=The {i}th\n")
             running.systemctl("reload", "vitald.service")
     assert told(running) == before
+
+
+def test_fault_62_an_upgrade_while_plugins_run(running):
+    """They end with the old one, which is no failure of theirs."""
+    running.write("/etc/vitald/services/plugin.conf", PLUGIN)
+    running.systemctl("reload", "vitald.service")
+    eventually(lambda: running.get("/health/ready/plugin").status == 200)
+    before = told(running)
+    with probed(running) as wait:
+        for _ in range(10):
+            wait(1)
+            eventually(lambda: running.run(["pgrep", "-f", "sleep 0.4"],
+                                           check=False).returncode == 0, every=0.02)
+            upgrade(running)
+            running.systemctl("restart", "vitald.service")
+    assert told(running) == before
+    (running.root / "etc/vitald/services/plugin.conf").unlink()
+    running.systemctl("reload", "vitald.service")
 
 
 def test_kills(running):
