@@ -166,11 +166,17 @@ static void connection_answer_line(AgentConnection *c) {
 
 static int on_timer(sd_event_source *s _unused_, usec_t usec _unused_, void *userdata) {
         AgentConnection *c = userdata;
+        ssize_t n;
 
-        if (c->is_answered)
+        if (c->is_answered) {
                 connection_free(c);
-        else
-                connection_answer_line(c);
+                return 0;
+        }
+        /* It may be us who was late, and the line may be there. */
+        n = recv(c->fd, c->line + c->n, LINE_MAX_BYTES - c->n, MSG_DONTWAIT);
+        if (n > 0)
+                c->n += (size_t) n;
+        connection_answer_line(c);
         return 0;
 }
 

@@ -100,14 +100,32 @@ def test_who_asks_is_waited_for(agent, vitald):
 
 
 def test_waits_for_the_line_but_not_long(agent):
-    with socket.create_connection(agent, timeout=5 * SLOWNESS) as s:
-        s.sendall(b"ord")
-        time.sleep(0.02)
-        s.sendall(b"ers\n")
-        assert s.recv(100) == b"up ready 100%\n"
+    took = 1
+    while took > 0.08:      # We must be in time ourselves.
+        began = time.monotonic()
+        with socket.create_connection(agent, timeout=5 * SLOWNESS) as s:
+            s.sendall(b"ord")
+            time.sleep(0.02)
+            s.sendall(b"ers\n")
+            took = time.monotonic() - began
+            answer = s.recv(100)
+    assert answer == b"up ready 100%\n"
     began = time.monotonic()
     assert ask(agent) == "up ready 100%"
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
+
+
+def test_a_line_that_came_while_vitald_stood_still(agent, vitald):
+    """Is read, however late that is: nobody else's verdict is given."""
+    ctl(vitald, "drain", "billing")
+    for _ in range(5):
+        with socket.create_connection(agent, timeout=5 * SLOWNESS) as s:
+            time.sleep(0.03)        # Most likely it has been taken in by then.
+            vitald.freeze()
+            s.sendall(b"orders\n")
+            time.sleep(0.15)
+            vitald.thaw()
+            assert s.recv(100) == b"up ready 100%\n"
 
 
 def test_nobody_can_hold_it(agent, vitald):
@@ -162,7 +180,8 @@ def test_a_real_haproxy(agent, vitald, app, cache, directory):
 
         assert vitald.vitalctl("override", "orders/app", "unhealthy").returncode == 0
         eventually(lambda: state("orders", "DOWN"))
-        assert "orders/app" in proxy.servers()["orders"]["last_agt"]
+        # Empty while HAProxy asks again.
+        eventually(lambda: "orders/app" in proxy.servers()["orders"]["last_agt"])
         assert state("billing", "UP", 100)
         assert vitald.vitalctl("clear-override", "orders/app").returncode == 0
         eventually(lambda: state("orders", "UP", 100))
