@@ -9,7 +9,7 @@ from lib.process import eventually
 
 
 def cache(redis, more=""):
-    return (f"[Check cache]\nType=redis\nAddress={redis.address}\nInterval=1h\n"
+    return (f"[Check cache]\nType=redis\nAddress={redis.address}\nInterval=1d\n"
             f"RetryInterval=100ms\nFailureThreshold=1\n{more}")
 
 

@@ -8,7 +8,7 @@ import pytest
 from lib.checks import section
 from lib.dns import NOERROR, NXDOMAIN, DnsServer
 from lib.peers import Proxy, TcpServer, close_at_once, refused_address, send_then_hold
-from lib.process import SLOWNESS
+from lib.process import SLOWNESS, eventually, peers_of
 from lib.runner import assert_result
 
 LOGIN = ["Username=health", "PasswordCredential=mq"]
@@ -54,7 +54,7 @@ GONE = ("refused", "reset", "truncated", "closed/forced")
 # -- hanging and dying -----------------------------------------------------------------------------
 
 def test_hangs_and_comes_back(runner, rabbitmq, started):
-    started(interval="400ms", timeout="300ms")
+    started(interval="1s", timeout="900ms")
     rabbitmq.freeze()
     for result in of_each(runner, outcome="fail"):
         assert_result(result, "fail", "timeout")
@@ -64,22 +64,23 @@ def test_hangs_and_comes_back(runner, rabbitmq, started):
 
 def test_heartbeats_keep_the_connection(runner, rabbitmq, started):
     """Both sides give up one that is silent for two of them."""
-    rabbitmq.eval("application:set_env(rabbit, heartbeat, 1).")
+    rabbitmq.eval("application:set_env(rabbit, heartbeat, 2).")
     try:
-        started("Heartbeat=1s")
+        started("Heartbeat=2s")
     finally:
         rabbitmq.eval("application:set_env(rabbit, heartbeat, 60).")
-    before = rabbitmq.connections()
-    time.sleep(4)
+    eventually(lambda: len(peers_of(rabbitmq.port)) == len(KINDS))  # Those of others are gone.
+    peers = peers_of(rabbitmq.port)
+    time.sleep(6)
     assert runner.is_quiet()
-    assert rabbitmq.connections() == before
+    assert peers_of(rabbitmq.port) == peers
     for kind in KINDS:
         assert_result(runner.run(kind), "pass", "")
 
 
 def test_missing_heartbeats_are_noticed(runner, rabbitmq, started):
-    """A broker that has gone without a word, with the next run an hour away."""
-    started("Heartbeat=1s", timeout="500ms")
+    """A broker that has gone without a word, with the next run a day away."""
+    started("Heartbeat=1s", timeout="2s")
     rabbitmq.freeze()
     try:
         for result in of_each(runner, outcome="fail"):
@@ -92,12 +93,12 @@ def test_missing_heartbeats_are_noticed(runner, rabbitmq, started):
 
 @pytest.mark.timing
 def test_fault_16_death_is_seen_at_once(runner, rabbitmq, started):
-    started(interval="60s")
+    started()
     killed = time.monotonic()
     rabbitmq.kill9()
     for result in of_each(runner):
         assert result["outcome"] == "fail" and result["reason"] in GONE, result
-        assert result["time"] - killed < 0.2
+        assert result["time"] - killed < 2      # And not with the next run, or a heartbeat.
     rabbitmq.start()
     for kind in KINDS:
         assert runner.run(kind)["pass"] == 1
@@ -203,13 +204,14 @@ def test_holds_one_connection_and_leaves_nothing(runner, rabbitmq, check):
     rabbitmq.purge()
     rabbitmq.publish(3)
     check()
-    connections = rabbitmq.connections()
+    eventually(lambda: len(peers_of(rabbitmq.tls_port)) == 1)   # Those of other tests are gone.
+    peers = peers_of(rabbitmq.tls_port)
     assert runner.run("it", 200)["pass"] == 200
     usage = runner.usage()
     assert runner.run("it", 500)["pass"] == 500
     fds, memory = runner.usage()
     assert fds <= usage[0] and memory - usage[1] <= runner.memory_limit_kib / 2, (usage, memory)
-    assert rabbitmq.connections() == connections
+    assert peers_of(rabbitmq.tls_port) == peers
     assert rabbitmq.depth() == [3, 0]
 
 

@@ -13,7 +13,7 @@ from gi.repository import GLib
 from bus_server import BusServer
 from lib.bus import Bus
 from lib.dbus import MANAGER, DBusError, check_path
-from lib.process import eventually
+from lib.process import Stopwatch, eventually
 
 A = check_path("s000", "a-1")
 PRIVATE = "private"
@@ -27,13 +27,14 @@ def server(directory, bus):
 
 
 def answers_promptly(server):
-    """Takes a command and a call on the private socket; returns the seconds of the slower."""
-    start = time.monotonic()
+    """Takes a command and a call on the private socket; returns the seconds of the slower, without
+    those in which this machine ran others."""
+    watch = Stopwatch(server.pid)
     server.order("result 0 pass")
-    between = time.monotonic()
+    first, watch = watch.seconds(), Stopwatch(server.pid)
     with server.peer() as peer:
         assert peer.get(A, "org.vitald1.Check", "State") == "healthy"
-    return max(between - start, time.monotonic() - between)
+    return max(first, watch.seconds())
 
 
 # -- the bus comes and goes --
@@ -70,7 +71,7 @@ def test_fault_58_bus_stopped(server, bus):
     finally:
         bus.thaw()
     server.order("result 0 fail")
-    assert bus.get(A, "org.vitald1.Check", "State") == "unhealthy"
+    eventually(lambda: bus.get(A, "org.vitald1.Check", "State") == "unhealthy")
 
 
 def test_fault_58_bus_stopped_before_the_start(directory, bus):
@@ -269,9 +270,10 @@ def test_a_thousand_flips_at_once_reach_who_listens(directory, bus):
 
             def all_told(listener):
                 listener.poll()
-                return len(listener.members(MANAGER, "CheckStateChanged")) == 900
+                return (len(listener.members(MANAGER, "CheckStateChanged")) == 900 and
+                        len(listener.members(MANAGER, "ServiceStateChanged")) >= 300)
             for listener in (client, peer):
-                eventually(lambda: all_told(listener), within=10)
+                eventually(lambda: all_told(listener), within=30)
                 assert {a[0] for _, a in listener.members(MANAGER, "CheckStateChanged")} == set(
                     p for p in listener.managed_objects() if "/check/" in p)
                 listener.poll()

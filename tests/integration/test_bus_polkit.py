@@ -3,7 +3,6 @@
 
 import os
 import subprocess
-import time
 
 import pytest
 
@@ -72,15 +71,15 @@ def start_call(bus, *row):
 
 
 def test_fault_60_a_slow_polkit_keeps_nobody_else_waiting(server, bus, directory):
-    with Polkit(directory, bus, 3) as polkit:
+    with Polkit(directory, bus, directory / "decided") as polkit:
         caller = start_call(bus, *DRAIN)
         eventually(lambda: polkit.asked)
-        began = time.monotonic()
         for _ in range(20):
             bus.call(MANAGER, "org.vitald1.Manager", "Undrain")
         with server.client() as client:
             assert not client.get(DRAIN[0], DRAIN[1], "Draining")
-        assert caller.poll() is None or time.monotonic() - began > 2
+        assert caller.poll() is None
+        (directory / "decided").touch()
         _, error = caller.communicate(timeout=30)
         assert caller.returncode == 0, error
         with server.client() as client:
@@ -103,10 +102,11 @@ def test_fault_60_callers_waiting_for_polkit_are_few(server, bus, directory):
     """The rest are told so at once; root is not among those that wait."""
     with Polkit(directory, bus, "never") as polkit:
         callers = [start_call(bus, *DRAIN) for _ in range(30)]
-        eventually(lambda: sum(c.poll() is not None for c in callers) == 14, within=15)
+        eventually(lambda: sum(c.poll() is not None for c in callers) == 14, within=30)
         refused = [c for c in callers if c.poll() is not None]
-        assert len(polkit.asked) == 16
+        eventually(lambda: len(polkit.asked) == 16)
         bus.call(*DRAIN)
+        assert len(polkit.asked) == 16
         for c in refused:
             assert "wait" in c.stderr.read() or c.returncode != 0
         for c in callers:

@@ -7,6 +7,8 @@ import pathlib
 import re
 import signal
 import socket
+import statistics
+import time
 
 import pytest
 
@@ -147,7 +149,8 @@ def test_the_program_gets_what_systemd_gave(run, directory):
     assert signals["SigBlk"] == 1 << signal.SIGUSR1 - 1
     assert signals["SigIgn"] & 1 << signal.SIGHUP - 1
     # What listens is the program's alone, and so is its session.
-    links = [os.readlink(f"/proc/{companion}/fd/{n}") for n in os.listdir(f"/proc/{companion}/fd")]
+    links = eventually(lambda: [os.readlink(f"/proc/{companion}/fd/{n}")
+                                for n in os.listdir(f"/proc/{companion}/fd")])
     assert f"socket:[{inode}]" not in links
     assert os.getsid(companion) != os.getsid(run.process.pid)
     assert os.readlink(f"/proc/{companion}/cwd") == "/"
@@ -160,7 +163,7 @@ def test_its_end_is_its_own(run, script, code):
     run.start("/bin/sh", "-c", script)
     assert run.process.wait() == code
     eventually(lambda: run.companion() is None)
-    assert "READY" not in run.notify.messages
+    assert not run.notify.values("READY")
 
 
 def test_what_cannot_be_executed(run, directory):
@@ -199,7 +202,7 @@ def test_ready_when_vitald_says_started(run):
     run.server.order(f"unit 0 activating {NOW}")
     run.server.order("result 0 pass")
     throughout(lambda: not run.is_ready, 0.5)
-    assert run.notify.values("EXTEND_TIMEOUT_USEC")
+    eventually(lambda: run.notify.values("EXTEND_TIMEOUT_USEC"))
     run.server.order("all pass")
     eventually(lambda: run.is_ready and run.status == "Alive: ready")
     run.server.order("result 0 fail")
@@ -231,10 +234,11 @@ def test_a_start_that_takes_too_long_is_not_extended(run):
         run.server.order("result 0 fail")       # The clock of this server moves with events.
         return run.status.startswith("Not started in time: ")
     eventually(is_late, every=0.2)
-    assert run.process.log.count("s000 has not started in time: ") == 1
+    eventually(lambda: run.process.log.count("s000 has not started in time: ") == 1)
     before = run.notify.values("EXTEND_TIMEOUT_USEC")
     throughout(lambda: not run.is_ready, 3)
     assert run.notify.values("EXTEND_TIMEOUT_USEC") == before
+    assert run.process.log.count("s000 has not started in time: ") == 1
     # But it is not final.
     run.server.order("all pass")
     eventually(lambda: run.is_ready)
@@ -251,7 +255,7 @@ def test_what_will_never_be(directory, bus, service, words):
         server.order("all pass")
         run.start()
         eventually(lambda: run.status == f"Starting: {words}")
-        assert f"No verdict for this unit: {words}" in run.process.log
+        eventually(lambda: f"No verdict for this unit: {words}" in run.process.log)
         assert len(notify.values("EXTEND_TIMEOUT_USEC")) <= 1 and not run.is_ready
         run.close()
 
@@ -259,10 +263,11 @@ def test_what_will_never_be(directory, bus, service, words):
 def test_ready_without_vitald(run):
     kill(run.server)
     run.options.append("--ready-without-vitald=1500ms")
+    began = time.monotonic()
     run.start(env=WATCHDOG)
-    throughout(lambda: not run.is_ready, 1)
-    eventually(lambda: run.is_ready, within=10)
-    assert "the unit counts as started without one" in run.process.log
+    eventually(lambda: run.is_ready)
+    assert run.notify.times("READY")[0] - began >= 1.5
+    eventually(lambda: "the unit counts as started without one" in run.process.log)
     assert run.is_fed()
 
 
@@ -283,14 +288,14 @@ def test_the_watchdog_is_fed_while_it_is_alive(run):
     run.dies()
     before = run.pings()
     throughout(lambda: run.pings() == before, 1)
-    assert "s000 is dead: " in run.process.log
+    eventually(lambda: "s000 is dead: " in run.process.log)
     run.server.order("result 1 pass")
-    eventually(lambda: run.pings() > before)
-    assert run.is_fed() and run.notify.values("READY") == ["1"]
-    assert "s000 is no longer dead" in run.process.log
-    # In time, whatever the machine does: no two pings are as far apart as a period.
-    times = [t for t in run.notify.times("WATCHDOG") if t >= run.notify.times("WATCHDOG")[before]]
-    assert sorted(b - a for a, b in zip(times, times[1:]))[len(times) // 2] < 0.4
+    eventually(lambda: run.pings() > before + 9)
+    assert run.notify.values("READY") == ["1"]
+    eventually(lambda: "s000 is no longer dead" in run.process.log)
+    # In time, that is sooner than after a period; now and then a busy machine is late.
+    times = run.notify.times("WATCHDOG")[before:]
+    assert statistics.median(b - a for a, b in zip(times, times[1:])) < 0.4
 
 
 def test_an_override_is_no_death(run):
@@ -318,7 +323,7 @@ def test_a_vitald_that_hangs(run):
     eventually(lambda: run.status == "No verdict: vitald does not answer", within=15)
     assert run.is_fed()
     run.server.process.send_signal(signal.SIGCONT)
-    eventually(lambda: run.status == "Alive: ready", within=10)
+    eventually(lambda: run.status == "Alive: ready")
 
 
 @in_both_ways
@@ -329,7 +334,7 @@ def test_a_restart_of_the_bus(run, bus):
     bus.thaw()
     bus.restart()
     assert run.is_fed()
-    eventually(lambda: run.status == "Alive: ready", within=10)
+    eventually(lambda: run.status == "Alive: ready")
 
 
 # -- its end ---------------------------------------------------------------------------------------

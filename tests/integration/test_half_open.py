@@ -16,7 +16,7 @@ from lib.runner import assert_result
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 
 PORT = 7000
-TIMEOUT = 0.7
+TIMEOUT = 1.5
 USER_TIMEOUT_MSEC = 30000
 
 
@@ -65,8 +65,8 @@ def assert_times_out(runner):
     began = time.monotonic()
     result = runner.run("it")
     took = time.monotonic() - began
-    assert_result(result, "fail", "timeout", "Timeout after 700ms")
-    assert 0.9 * TIMEOUT < took < TIMEOUT + 0.5 * SLOWNESS
+    assert_result(result, "fail", "timeout", "Timeout after 1500ms")
+    assert 0.9 * TIMEOUT < took < (2 * TIMEOUT + 3) * SLOWNESS < USER_TIMEOUT_MSEC / 1000 * SLOWNESS
 
 
 @pytest.mark.valgrind
@@ -76,7 +76,7 @@ def test_fault_17_held_connection(runner, cable, request, kind):
     request.getfixturevalue(kind)
     type_name, target = CHECKS[kind]
     runner.wrap = cable.wrap
-    runner.start(section(type_name, target, timeout="700ms"))
+    runner.start(section(type_name, target, timeout="1500ms"))
     assert_result(runner.next(), "pass", "")
     assert runner.run("it", 3)["pass"] == 3
     assert tcp_options(runner.pid, socket.TCP_USER_TIMEOUT) == [USER_TIMEOUT_MSEC]
@@ -87,7 +87,7 @@ def test_fault_17_held_connection(runner, cable, request, kind):
     assert_times_out(runner)        # In the dark.
     cable.mend()
     assert runner.run("it", 3)["pass"] == 3
-    assert runner.usage()[0] == fds
+    eventually(lambda: runner.usage()[0] == fds)
 
 
 @pytest.mark.valgrind
@@ -102,11 +102,11 @@ def test_fault_17_tcp_while_it_waits(runner, cable):
     server = at(cable, TcpServer(script))
     runner.wrap = cable.wrap
     runner.start(section("tcp", f"Address={THERE}:{PORT}", "Send=hello\\n", "Expect=hello",
-                         timeout="700ms"))
+                         timeout="1500ms"))
     eventually(lambda: server.connections == 1)
     assert tcp_options(runner.pid, socket.TCP_USER_TIMEOUT) == [USER_TIMEOUT_MSEC]
     cable.cut()
-    assert_result(runner.next(), "fail", "timeout", "Timeout after 700ms, waiting for")
+    assert_result(runner.next(), "fail", "timeout", "Timeout after 1500ms, waiting for")
     assert_times_out(runner)
     said = b"hello"
     cable.mend()
@@ -118,7 +118,7 @@ def test_fault_17_in_the_reply(runner, cable):
     """Half of it has come: that much progress puts no deadline off."""
     server = at(cable, HttpServer(Reply(body=b"x" * 100, content_length=200, give_up="hang")))
     runner.wrap = cable.wrap
-    runner.start(section("http", f"URL=http://{THERE}:{PORT}/", timeout="700ms"))
+    runner.start(section("http", f"URL=http://{THERE}:{PORT}/", timeout="1500ms"))
     eventually(lambda: server.requests)
     cable.cut()
     assert_result(runner.next(), "fail", "timeout", "waiting for the reply")

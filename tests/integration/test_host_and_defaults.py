@@ -30,7 +30,7 @@ def test_a_service_that_the_host_does_not_depend_on(vitald, http_server, redis):
 
 def test_defaults_stand_under_the_keys_of_a_check(vitald, http_server):
     url = http_server.url()
-    vitald.conf("[Defaults]\nInterval=1h\nRetryInterval=1h\nFailureThreshold=1\nCritical=no\n")
+    vitald.conf("[Defaults]\nInterval=1d\nRetryInterval=1d\nFailureThreshold=1\nCritical=no\n")
     vitald.service("shop", f"[Check one]\nType=http\nURL={url}\n"
                            f"[Check two]\nType=http\nURL={url}\nCritical=yes\nFailureThreshold=2\n")
     vitald.start()
@@ -40,6 +40,6 @@ def test_defaults_stand_under_the_keys_of_a_check(vitald, http_server):
         ctl(vitald, "run", f"shop/{name}", code=NO)
     ready = vitald.ready()
     assert ready.status == 200 and ready.json["degraded"] == ["shop/one"]
-    assert vitald.show("shop/two")["IntervalUSec"] == 3600 * 10**6
+    assert vitald.show("shop/two")["IntervalUSec"] == 86400 * 10**6
     ctl(vitald, "run", "shop/two", code=NO)
     assert vitald.ready().status == 503

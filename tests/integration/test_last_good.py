@@ -12,7 +12,7 @@ from lib.bus import Bus
 from lib.ctl import ctl
 from lib.process import eventually
 
-GOOD = "[Check password]\nType=file\nPath=/etc/passwd\nInterval=1h\n"
+GOOD = "[Check password]\nType=file\nPath=/etc/passwd\nInterval=1d\n"
 BAD = GOOD.replace("Path", "Paht")
 FAULT = "unknown key Paht= in [Check password]; did you mean Path=?"
 SHARED = GOOD.replace("[Check password]", "[Check]")

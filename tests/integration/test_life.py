@@ -22,7 +22,7 @@ CHECK = "[Check {name}]\nType=http\nURL={url}\nInterval=200ms\n"
 
 def many(n, url="http://127.0.0.1:1/"):
     """So many that loading takes a while."""
-    return "".join(f"[Check c{i}]\nType=http\nURL={url}{i}\nInterval=1h\n" for i in range(n))
+    return "".join(f"[Check c{i}]\nType=http\nURL={url}{i}\nInterval=1d\n" for i in range(n))
 
 
 def stop(daemon, *numbers, within=STOP_SECONDS):

@@ -323,7 +323,7 @@ def test_tls_with_nobody_trusted_and_restarted(check, runner, directory, authori
     with SecureMemcached(directory, authority.issue(ends=90)) as server:
         assert_result(check(server, "TLS=yes"), "fail", "tls/untrusted")
         runner.stop()
-        runner.start(memc(server, "TLS=yes", f"CACertificate={authority.ca}"))
+        runner.start(memc(server, "TLS=yes", f"CACertificate={authority.ca}", timeout="3s"))
         assert_result(runner.next(), "pass", "", "Version")
         server.kill9()
         assert_result(runner.next(), "fail", "refused")

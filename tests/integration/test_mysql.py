@@ -366,7 +366,7 @@ def test_files_are_not_given_away(check, directory):
         seen.append(connection.recv(4096))
         hold(connection)
     with TcpServer(script) as server:
-        assert check(server)["outcome"] == "fail"
+        assert check(server, timeout="2s")["outcome"] == "fail"
     assert b"a secret" not in b"".join(seen)
 
 

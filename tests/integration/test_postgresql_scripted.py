@@ -37,7 +37,7 @@ def test_healthy_old_version(runner):
         assert_result(result, "pass", "", "PostgreSQL 9.6.24")
         assert runner.run("it", 20)["pass"] == 20
         assert seen[0] == {"user": "health", "database": "orders", "application_name": "vitald",
-                           "client_encoding": "UTF8", "options": "-c statement_timeout=2000 "}
+                           "client_encoding": "UTF8", "options": "-c statement_timeout=10000 "}
         assert seen[1:] == [b"SELECT 1\0"] * 21 and server.connections == 1
 
 

@@ -9,7 +9,7 @@ from lib.postgres import Postgres
 from lib.process import Process, eventually
 from lib.runner import assert_result
 
-COMMON = {"interval": "1h", "timeout": "5s"}
+COMMON = {"interval": "1d", "timeout": "5s"}
 
 
 def test_fault_29_no_place_left(runner, directory):
@@ -34,7 +34,7 @@ def test_fault_29_no_place_left(runner, directory):
 def test_fault_29_cancelled(runner, shared_postgres):
     """By an administrator, which is not the server's slowness."""
     runner.start(postgresql(shared_postgres.connection_string, "Query=SELECT pg_sleep(60)",
-                            interval="1h", timeout="30s"))
+                            interval="1d", timeout="30s"))
     cancel = ("SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity "
               "WHERE application_name = 'vitald' AND query LIKE '%pg_sleep%' AND state = 'active'")
     eventually(lambda: shared_postgres.sql(cancel) == "1", what="a query to cancel")

@@ -97,7 +97,7 @@ def test_not_ready_within_50_ms_of_the_kernels_word(vitald, thrash, namespaces):
     The kernel looks at its triggers every 50 ms, a tenth of the window, and need not find two of
     them exceeded at the same look: so much more is allowed to single ones."""
     vitald.wrap = privileged
-    vitald.service("default", text(*FAST, "FailureThreshold=1", interval="1h", name="memory"))
+    vitald.service("default", text(*FAST, "FailureThreshold=1", interval="1d", name="memory"))
     vitald.start()
     vitald.wait_status("/health/ready", 200)
     delays = []

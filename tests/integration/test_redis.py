@@ -14,7 +14,7 @@ from lib.process import SLOWNESS, eventually, free_port
 from lib.redis import Redis
 from lib.runner import CheckRunner, assert_result
 
-ONCE = "Interval=1h\nRetryInterval=1h\n"
+ONCE = "Interval=1d\nRetryInterval=1d\n"
 
 
 def check(address, more="", interval=ONCE):

@@ -17,8 +17,8 @@ def check(server, *lines, **options):
 @pytest.fixture
 def run(directory):
     """The first result of a check."""
-    def first(server, *lines):
-        with CheckRunner(directory, check(server, *lines)) as runner:
+    def first(server, *lines, **options):
+        with CheckRunner(directory, check(server, *lines, **options)) as runner:
             return runner.next()
     return first
 
@@ -159,7 +159,7 @@ def test_limits_of_the_value(vitald, filled):
 ], ids=["array", "huge", "moved", "half"])
 def test_fault_20_and_30_replies(reply, reason, words, run):
     with TcpServer(answer_with(reply)) as server:
-        assert_result(run(server, "Command=GET a"), "fail", reason, words)
+        assert_result(run(server, "Command=GET a", timeout="2s"), "fail", reason, words)
 
 
 def test_values_in_small_pieces(run):

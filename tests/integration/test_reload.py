@@ -78,7 +78,7 @@ def thousand(vitald, redis):
 @pytest.mark.time_limit(240)
 def test_a_hundred_reloads_under_load(thousand, redis):
     """Nothing is refused, flips, is dialled again or grows; one check changes each time."""
-    changing = "[Check changing]\nType=memory\nInterval=1h\nMinAvailable={}K\nCritical=no\n"
+    changing = "[Check changing]\nType=memory\nInterval=1d\nMinAvailable={}K\nCritical=no\n"
 
     def change(n):
         thousand.service("s0", service_text(redis, more=changing.format(n)))

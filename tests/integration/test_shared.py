@@ -6,7 +6,7 @@ import pytest
 from lib.ctl import NO, ctl
 from lib.process import eventually
 
-RUN = "Interval=1h\nRetryInterval=1h\n"
+RUN = "Interval=1d\nRetryInterval=1d\n"
 
 
 def share(vitald, redis, more=""):

@@ -21,8 +21,8 @@ CHECK = """
 [Check app]
 Type=http
 URL={url}
-Interval=1h
-RetryInterval=1h
+Interval=1d
+RetryInterval=1d
 Timeout=20s
 """
 

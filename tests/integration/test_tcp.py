@@ -12,7 +12,7 @@ from lib.peers import (TcpServer, close_at_once, hold, refused_address, reset, s
 from lib.process import SLOWNESS
 from lib.runner import CheckRunner, assert_result
 
-ONCE = "Interval=1h\nRetryInterval=1h\n"
+ONCE = "Interval=1d\nRetryInterval=1d\n"
 
 
 def check(address, more="", name="tcp", interval=ONCE):

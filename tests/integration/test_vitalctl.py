@@ -142,7 +142,7 @@ def test_list_and_show(shop, http_server):
     out = ctl(shop, "show", "shop/app")
     assert re.match(r"shop/app: healthy for \d+s\n", out)
     for line in (r"Feeds +readiness", r"See +https://wiki/app", r"Last run +\d+s ago: pass in ",
-                 r"In a row +\d+ success", r"Silence +3h \(MaxAge=\)"):
+                 r"In a row +\d+ success", r"Silence +3d \(MaxAge=\)"):
         assert re.search(rf"^  {line}", out, re.MULTILINE), f"{line} in\n{out}"
 
 

@@ -2,7 +2,7 @@
 """[Check] sections as tests need them."""
 
 
-def section(kind, *lines, name="it", interval="1h", timeout="2s"):
+def section(kind, *lines, name="it", interval="1d", timeout="10s"):
     """One that runs by itself only once, unless a trigger comes."""
     return "\n".join([f"[Check {name}]", f"Type={kind}", f"Interval={interval}",
                       f"Timeout={timeout}", *lines, ""])

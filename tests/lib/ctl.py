@@ -15,8 +15,8 @@ CHECK = """
 [Check {name}]
 Type=http
 URL={url}
-Interval=1h
-RetryInterval=1h
+Interval=1d
+RetryInterval=1d
 FailureThreshold=1
 {more}
 """

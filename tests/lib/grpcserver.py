@@ -9,7 +9,7 @@ import json
 import pathlib
 import sys
 
-from lib.process import Process, Server, eventually, free_port
+from lib.process import Process, Server, eventually, free_port, peers_of
 
 STATUS = {"": 1, "orders": 1, "billing": 2, "odd": 7, "unset": 0, "gone": 3}
 
@@ -42,11 +42,7 @@ class GrpcServer(Server):
         return len(self.peers())
 
     def peers(self):
-        """The other ends of its connections, as the kernel lists them."""
-        port = f":{self.port:04X}"
-        lines = [line.split() for name in ("tcp", "tcp6")
-                 for line in pathlib.Path("/proc/net", name).read_text().splitlines()[1:]]
-        return {line[2] for line in lines if line[1].endswith(port) and line[3] == "01"}
+        return peers_of(self.port)
 
 
 def serve(settings):

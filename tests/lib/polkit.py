@@ -4,6 +4,7 @@
 The real polkitd answers at once; how vitald does with one that does not is seen here alone.
 """
 
+import os
 import sys
 
 from lib.bus_peer import BusPeer
@@ -12,7 +13,7 @@ NAME = "org.freedesktop.PolicyKit1"
 
 
 class Polkit(BusPeer):
-    """answer: yes, no, challenge, never, or seconds after which it is yes; `asked` has
+    """answer: yes, no, challenge, never, or the path of a file, with which it is yes; `asked` has
     "ACTION FLAGS" and "cancelled"."""
     NAME, SCRIPT = NAME, __file__
 
@@ -35,7 +36,11 @@ def main(address, answer, log_path):
 
     def reply(invocation, is_authorized, is_challenge=False):
         invocation.return_value(GLib.Variant("((bba{ss}))", ((is_authorized, is_challenge, {}),)))
-        return False
+
+    def reply_in_time(invocation):
+        if os.path.exists(answer):
+            reply(invocation, True)
+        return not os.path.exists(answer)
 
     def on_call(_connection, _sender, _path, _interface, method, arguments, invocation):
         if method == "CancelCheckAuthorization":
@@ -48,7 +53,7 @@ def main(address, answer, log_path):
         if answer in ("yes", "no", "challenge"):
             reply(invocation, answer == "yes", answer == "challenge")
         elif answer != "never":
-            GLib.timeout_add(int(float(answer) * 1000), reply, invocation, True)
+            GLib.timeout_add(10, reply_in_time, invocation)
 
     connection = Gio.DBusConnection.new_for_address_sync(
         address, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT |

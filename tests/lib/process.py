@@ -19,7 +19,7 @@ CLEAN_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:
 SLOWNESS = 8 if os.environ.get("VITALD_VALGRIND") else 1
 
 
-def eventually(condition, within=5.0, every=0.01, what=None):
+def eventually(condition, within=15.0, every=0.01, what=None):
     """Calls condition until it returns something true, and returns that.
 
     An AssertionError or an OSError inside counts as "not yet"; the last one is shown when the
@@ -108,6 +108,34 @@ def is_running(pid):
     return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
+def peers_of(port):
+    """The other ends of the connections of a server at this port, as the kernel lists them."""
+    lines = [line.split() for name in ("tcp", "tcp6")
+             for line in pathlib.Path("/proc/net", name).read_text().splitlines()[1:]]
+    return {line[2] for line in lines if line[1].endswith(f":{port:04X}") and line[3] == "01"}
+
+
+class Stopwatch:
+    """seconds() since it was made, without those for which we and these processes were ready to run
+    while others ran: so that what this machine lacks is not measured as lateness."""
+
+    def __init__(self, *pids):
+        self.pids = ("self", *pids)
+        self.waits, self.began = self._waits(), time.monotonic()
+
+    def _waits(self):
+        """Of each thread; nothing where the kernel does not say."""
+        found = {}
+        for task in (t for pid in self.pids for t in pathlib.Path(f"/proc/{pid}/task").glob("*")):
+            with contextlib.suppress(OSError):
+                found[task] = int((task / "schedstat").read_text().split()[1])
+        return found
+
+    def seconds(self):
+        elapsed, waits = time.monotonic() - self.began, self._waits()
+        return elapsed - sum(n - self.waits.get(task, 0) for task, n in waits.items()) / 1e9
+
+
 def hurry(*pids):
     """Lets these processes run before all others of the machine, where we may.
 
@@ -185,7 +213,7 @@ class Process:
         if self.exit_code is None:
             os.kill(self.pid, number)
 
-    def wait(self, within=5.0):
+    def wait(self, within=15.0):
         return self.popen.wait(within * SLOWNESS)
 
     def stop(self, within=5.0):

@@ -220,7 +220,7 @@ class Vitald:
             self.wait_until_answering()
         return self
 
-    def wait_until_answering(self, within=10):
+    def wait_until_answering(self, within=20):
         def answers():
             assert self.process.exit_code is None, f"exited {self.process.exit_code}:\n{self.log}"
             return self.get("/health").status
@@ -270,7 +270,7 @@ class Vitald:
     def metrics(self):
         return parse_metrics(self.get("/metrics").text)
 
-    def wait_status(self, path, status, within=10):
+    def wait_status(self, path, status, within=20):
         """Until the route answers with this status; returns that answer."""
         def matches():
             answer = self.get(path)
@@ -278,7 +278,7 @@ class Vitald:
             return answer
         return eventually(matches, within=within, what=f"{path} -> {status}")
 
-    def wait_check(self, name, within=10, **fields):
+    def wait_check(self, name, within=20, **fields):
         """Until the check looks so on /health/ready, e.g. healthy=False, reason="timeout"."""
         def matches():
             answer = self.ready()

@@ -6,9 +6,10 @@
  *     check-runner FILE [system|user]
  *
  * FILE is a service's configuration; checks that ask systemd do so over that bus. Each result is
- * printed as one line of JSON. Commands on standard input: "run CHECK TIMES" runs a check so many
- * times in a row, each as soon as the one before has ended, and prints one line with the count of
- * each outcome at the end instead of each result; "stop" or the end of the input ends the program.
+ * printed as one line of JSON; that vitald itself was late is none, and the check is run again at
+ * once. Commands on standard input: "run CHECK TIMES" runs a check so many times in a row, each as
+ * soon as the one before has ended, and prints one line with the count of each outcome at the end
+ * instead of each result; "stop" or the end of the input ends the program.
  */
 
 #include <errno.h>
@@ -82,10 +83,21 @@ static void batch_end(Runner *r, const Result *last) {
         r->batch_check = INDEX_NONE;
 }
 
+static void run_again(Runner *r, size_t check, const Result *late) {
+        uint64_t serial;
+
+        fprintf(stderr, "%s: %s\n", r->config->checks[check]->name, late->message);
+        (void) engine_run(r->engine, check, &serial);
+}
+
 static bool on_result(void *userdata, size_t check, uint64_t serial, const Result *result) {
         Runner *r = userdata;
         json_object *o;
 
+        if (result->reason == REASON_LATE) {
+                run_again(r, check, result);
+                return false;
+        }
         if (check == r->batch_check) {
                 if (serial < r->batch_serial)
                         return false;
