@@ -10,13 +10,15 @@ HOST = socket.gethostname().split(".")[0]
 
 YES, ERROR, USAGE, NO, UNKNOWN, UNREACHABLE, TIMED_OUT = 0, 1, 2, 3, 4, 69, 75
 
-# One failure is enough, and nothing happens by itself while a test looks.
+# One failure is enough, and nothing happens by itself while a test looks: the schedule has a phase,
+# so that an hour would be over in one of a thousand tests.
 CHECK = """
 [Check {name}]
 Type=http
 URL={url}
 Interval=1d
 RetryInterval=1d
+Timeout=20s
 FailureThreshold=1
 {more}
 """

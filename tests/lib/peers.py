@@ -6,9 +6,11 @@ may be exchanged at any time by assigning `server.script`.
 """
 
 import dataclasses
+import fcntl
 import pathlib
 import socket
 import struct
+import termios
 import threading
 
 from lib.process import eventually, free_port
@@ -126,6 +128,22 @@ def reset(connection):
     # A thread that sleeps in recv() keeps the file open past close(); shutdown() wakes it, and
     # AF_UNSPEC sends the reset at once.
     disconnect(connection)
+
+
+def until_read(connection):
+    """Until the peer, a process of this network, has read all that was sent to it by TCP."""
+    def row(address):
+        host, port = address[:2]
+        return f"{struct.unpack('=I', socket.inet_aton(host))[0]:08X}:{port:04X}"
+    ends = [row(connection.getpeername()), row(connection.getsockname())]
+
+    def is_read():
+        unsent = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))[0]
+        assert unsent == 0
+        (queued,) = [line.split()[4] for line in pathlib.Path("/proc/net/tcp").read_text()
+                     .splitlines() if line.split()[1:3] == ends]
+        return int(queued.partition(":")[2], 16) == 0
+    eventually(is_read, every=0.001, what="all to be read")
 
 
 def disconnect(connection):

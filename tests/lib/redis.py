@@ -48,7 +48,7 @@ class Redis(Server):
         assert self.process.exit_code is None, self.process.log
         return self.command("PING", login=False)[:1] in (b"+", b"-")
 
-    def command(self, *words, login=True, within=5.0):
+    def command(self, *words, login=True, within=20.0):
         """One command; the raw reply, without its last line end."""
         with socket.create_connection((self.host, self.port), timeout=within) as s:
             if login and self.password:
@@ -56,7 +56,6 @@ class Redis(Server):
                 assert s.recv(64).startswith(b"+OK")
             s.sendall(encode(*words))
             return s.recv(65536).rstrip(b"\r\n")
-
 
     def info(self, field):
         """A line of INFO; None: there is none."""

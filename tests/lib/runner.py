@@ -19,6 +19,8 @@ class CheckRunner:
 
     Each result is a dictionary: check, outcome, reason, message, latency_ms, time, and values.
     Without a text it waits for start(); `wrap`, `environment` and credential() count until then.
+    Results of several checks come in any order, and a check may be run again before another one's
+    first result is there: first_of(), next_of() and next_that() collect them by name.
     """
 
     def __init__(self, directory, text=None, credentials=None, wrap=list,
@@ -36,8 +38,7 @@ class CheckRunner:
                             "ASAN_OPTIONS": "detect_leaks=1:exitcode=98:quarantine_size_mb=1"
                                             ":thread_local_quarantine_size_kb=64",
                             "UBSAN_OPTIONS": "print_stacktrace=1"}
-        self.results = queue.Queue()
-        self.popen = None
+        self.results, self.popen = queue.Queue(), None
 
     def credential(self, name, value):
         (self.secrets / name).write_text(value)
@@ -53,15 +54,18 @@ class CheckRunner:
                 ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--", *map(str, argv)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
                 env=self.environment)
-        threading.Thread(target=self._read, daemon=True).start()
+        self.results = queue.Queue()
+        threading.Thread(target=self._read, args=(self.popen, self.results), daemon=True).start()
         return self
 
     def __enter__(self):
         return self if self.text is None else self.start(self.text)
 
-    def _read(self):
-        for line in self.popen.stdout:
-            self.results.put(json.loads(line) | {"seen": time.monotonic()})
+    @staticmethod
+    def _read(popen, results):
+        for line in popen.stdout:
+            results.put(json.loads(line) | {"seen": time.monotonic()})
+        results.put(None)
 
     def __exit__(self, kind, *_):
         if self.popen is not None:
@@ -105,17 +109,21 @@ class CheckRunner:
         return "vitald itself was late" in self.log
 
     def usage(self):
-        """(open fds, resident kilobytes)"""
-        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        """(open fds, resident kilobytes that are its own, to the page)"""
+        smaps = pathlib.Path(f"/proc/{self.pid}/smaps_rollup").read_text()
         return (len(list(pathlib.Path(f"/proc/{self.pid}/fd").iterdir())),
-                int(status.partition("VmRSS:")[2].split()[0]))
+                int(smaps.partition("\nPrivate_Dirty:")[2].split()[0]))
 
     def next(self, within=15.0):
-        """The next result of any check."""
+        """The next result of any check; an error at once when the program has ended."""
         try:
-            return self.results.get(timeout=within * SLOWNESS)
+            result = self.results.get(timeout=within * SLOWNESS)
         except queue.Empty:
             raise AssertionError(f"no result within {within} s; {self.log}") from None
+        if result is None:
+            self.results.put(None)
+            raise AssertionError(f"the program has ended; {self.log}")
+        return result
 
     def next_of(self, check, within=15.0):
         while True:
@@ -146,7 +154,7 @@ class CheckRunner:
             if all(result.get(name) == value for name, value in fields.items()):
                 return result
 
-    def run(self, check, times=1, within=60.0):
+    def run(self, check, times=1, within=100.0):
         """Runs the check so many times in a row; a dictionary with the count of each outcome."""
         self.popen.stdin.write(f"run {check} {times}\n")
         self.popen.stdin.flush()

@@ -57,15 +57,29 @@ class Restarts:
             self.written()
             self.vitald.kill9()
 
+    def known(self):
+        """Until each check has had a result, those of the host too."""
+        eventually(lambda: "pending" not in self._states().values(), within=20,
+                   what="a state of each check")
+
+    def _states(self):
+        """{SERVICE/CHECK: what was measured}"""
+        view = json.loads(self.vitald.vitalctl("status", "--json=short").stdout)
+        return {f"{service['Name']}/{check['Name']}": check["MeasuredState"]
+                for service in view["Services"] for check in service["Checks"]}
+
     def written(self, text=""):
-        """Until the file holds the verdict that is published now, and this text."""
+        """Until the file holds the verdict and the states that are published now, and this text."""
         def is_there():
             kept = json.loads(sealed_body(self.path))
             ready = self.vitald.ready().json["status"]
             assert kept["verdict"]["ready"] == ready and text in self.path.read_text()
             assert "last" not in kept     # It is of this one.
+            assert self._states() == {f"{service['name']}/{check['name']}": check["measured"]
+                                      for service in kept["services"]
+                                      for check in service["checks"]}
             return True
-        eventually(is_there, within=10, what="what is known in the file")
+        eventually(is_there, within=20, what="what is known in the file")
 
     def transitions(self):
         return [line for line in self.log.splitlines() if any(flip in line for flip in FLIPS)]

@@ -6,10 +6,11 @@
  *     check-runner FILE [system|user]
  *
  * FILE is a service's configuration; checks that ask systemd do so over that bus. Each result is
- * printed as one line of JSON; that vitald itself was late is none, and the check is run again at
- * once. Commands on standard input: "run CHECK TIMES" runs a check so many times in a row, each as
- * soon as the one before has ended, and prints one line with the count of each outcome at the end
- * instead of each result; "stop" or the end of the input ends the program.
+ * printed as one line of JSON; that vitald itself was late is none, nor is a success of which it is
+ * not known how long it took, and the check is run again at once. Commands on standard input: "run
+ * CHECK TIMES" runs a check so many times in a row, each as soon as the one before has ended, and
+ * prints one line with the count of each outcome at the end instead of each result; "stop" or the
+ * end of the input ends the program.
  */
 
 #include <errno.h>
@@ -83,6 +84,13 @@ static void batch_end(Runner *r, const Result *last) {
         r->batch_check = INDEX_NONE;
 }
 
+/* What is reported has no run. */
+static bool is_spoilt(uint64_t serial, const Result *r) {
+        bool has_no_latency = outcome_is_success(r->outcome) && r->latency_usec == USEC_INFINITY;
+
+        return r->reason == REASON_LATE || (serial > 0 && has_no_latency);
+}
+
 static void run_again(Runner *r, size_t check, const Result *late) {
         uint64_t serial;
 
@@ -94,7 +102,7 @@ static bool on_result(void *userdata, size_t check, uint64_t serial, const Resul
         Runner *r = userdata;
         json_object *o;
 
-        if (result->reason == REASON_LATE) {
+        if (is_spoilt(serial, result)) {
                 run_again(r, check, result);
                 return false;
         }
