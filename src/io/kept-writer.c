@@ -8,6 +8,7 @@
 #include "base/log.h"
 
 #define WRITE_AGAIN_USEC (30 * USEC_PER_SEC) /* after a failure */
+#define HANGS_AFTER_SEC  10
 #define TIMER_ACCURACY   (10 * USEC_PER_MSEC)
 
 struct KeptWriter {
@@ -20,7 +21,7 @@ struct KeptWriter {
         uint64_t n_failures;
         usec_t due_usec;        /* of what is dirty, CLOCK_MONOTONIC */
         Job *job;               /* owned; a write on its way */
-        sd_event_source *timer; /* owned: writes what is dirty */
+        sd_event_source *timer; /* owned: writes what is dirty, or looks after the job */
 };
 
 /* For the helper thread. */
@@ -60,10 +61,14 @@ static Write *write_new(const KeptWriter *k) {
         return w;
 }
 
-static void writer_plan(KeptWriter *k, usec_t at) {
-        k->due_usec = at;
+static void writer_wake(KeptWriter *k, usec_t at) {
         sd_event_source_set_time(k->timer, at);
         sd_event_source_set_enabled(k->timer, SD_EVENT_ONESHOT);
+}
+
+static void writer_plan(KeptWriter *k, usec_t at) {
+        k->due_usec = at;
+        writer_wake(k, at);
 }
 
 /* The first failure is told, and the end of the trouble. */
@@ -85,6 +90,7 @@ static void on_written(void *userdata, void *data) {
         const Write *w = data;
 
         k->job = job_free(k->job);
+        sd_event_source_set_enabled(k->timer, SD_EVENT_OFF);
         writer_note(k, w->r);
         if (k->is_dirty && !k->has_failed)
                 writer_plan(k, k->due_usec);
@@ -95,16 +101,35 @@ static void writer_write(KeptWriter *k) {
         int r;
 
         r = w ? workers_submit(k->workers, write_call, w, on_written, k, &k->job) : -ENOMEM;
-        if (r >= 0)
-                k->is_dirty = false;
-        else
+        if (r < 0) {
                 writer_note(k, r);
+                return;
+        }
+        k->is_dirty = false;
+        writer_wake(k, usec_add(clock_usec(CLOCK_MONOTONIC), HANGS_AFTER_SEC * USEC_PER_SEC));
+}
+
+/* A file server that is gone, say. The write is waited for, as another would be in its way, but
+ * nobody else waits for its thread. It counts as often as one that fails. */
+static void writer_note_hang(KeptWriter *k) {
+        if (!job_is_running(k->job))
+                return;
+        if (!k->has_failed)
+                log_warning("%s cannot be kept in %s: writing hangs, for %ds so far; does the disk "
+                            "or file server answer?",
+                            k->file.what, k->path, HANGS_AFTER_SEC);
+        job_write_off(k->job);
+        k->has_failed = true;
+        k->n_failures++;
+        writer_wake(k, usec_add(clock_usec(CLOCK_MONOTONIC), WRITE_AGAIN_USEC));
 }
 
 static int on_timer(_unused_ sd_event_source *source, _unused_ usec_t usec, void *userdata) {
         KeptWriter *k = userdata;
 
-        if (k->is_dirty && !k->job)
+        if (k->job)
+                writer_note_hang(k);
+        else if (k->is_dirty)
                 writer_write(k);
         return 0;
 }

@@ -3,7 +3,7 @@
 
 /* Keeps something in a file (base/kept-file.h) while it changes: written by a helper thread, some
  * time after a change, so that changes close together are one write and the loop never waits for a
- * disk. What the disk does is told once and changes nothing else. */
+ * disk. That the disk fails or hangs is told once, as is its end, and changes nothing else. */
 
 #include <systemd/sd-event.h>
 
@@ -30,7 +30,7 @@ int kept_writer_new(sd_event *event, Workers *workers, const KeptFile *file, Kep
 /* Something has changed: it is written within pause_usec. */
 void kept_writer_touch(KeptWriter *w, usec_t pause_usec);
 
-/* How often writing has failed. */
+/* How often writing has failed, or was seen to hang. */
 uint64_t kept_writer_n_failures(const KeptWriter *w);
 
 /* Writes what is not written yet, for as long as job_wait() does. */

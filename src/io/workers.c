@@ -257,13 +257,21 @@ static void job_write_off_thread(Job *j) {
         Thread *t = j->thread;
         Pool *p = j->pool;
 
-        j->is_abandoned = true;
+        if (t->is_lost)
+                return;
         t->is_lost = true;
         list_unlink(&t->link);
         pthread_detach(t->id);
         p->n_threads--;
         p->n_lost++;
         (void) pool_provide_threads(p, j->workers->threads_max);
+}
+
+void job_write_off(Job *j) {
+        pthread_mutex_lock(&j->pool->lock);
+        if (j->state == JOB_RUNNING)
+                job_write_off_thread(j);
+        pthread_mutex_unlock(&j->pool->lock);
 }
 
 void job_abandon(Job *j) {
@@ -276,8 +284,8 @@ void job_abandon(Job *j) {
                 job_end(j);
                 break;
         case JOB_RUNNING:
-                if (!j->is_abandoned)
-                        job_write_off_thread(j);
+                j->is_abandoned = true;
+                job_write_off_thread(j);
                 break;
         case JOB_FINISHED:
                 job_end(j);

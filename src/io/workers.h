@@ -36,6 +36,10 @@ DEFINE_CLEANUP(Workers *, workers_free);
 int workers_submit(Workers *w, JobFunction function, void *data, JobHandler handler, void *userdata,
                    Job **ret);
 
+/* The call takes too long for others to wait for its thread: another one takes its place. The owner
+ * waits on; the handler is called as ever. */
+void job_write_off(Job *j);
+
 /* The owner gives up: the handler stays silent from now on. A job that has not begun never will.
  * The handle stays, to ask whether the call has returned meanwhile. */
 void job_abandon(Job *j);

@@ -202,13 +202,40 @@ def test_fault_45_a_drain_that_one_disk_takes(daemon, small_disk):
     assert daemon.log.count("is still drained by") == 1
 
 
-@pytest.mark.timing     # A library in front of the sanitizers'.
-def test_fault_45_a_disk_that_hangs(daemon, tmp_path):
-    """All goes on, and the end waits for all files together no longer than for one."""
+@pytest.fixture
+def hung(daemon, tmp_path):
+    """The state directory hangs while this is there."""
     hung = tmp_path / "hung"
     daemon.vitald.environment.update(LD_PRELOAD=str(compile_library("hung-disk", tmp_path)),
                                      HUNG_WHILE=str(hung),
                                      HUNG_DIRECTORY=str(daemon.vitald.state_directory))
+    return hung
+
+
+@pytest.mark.timing     # A library in front of the sanitizers'.
+def test_fault_45_a_disk_that_hangs_is_told_of(daemon, hung):
+    """Once, and that it does no more."""
+    begin(daemon)
+    daemon.written()
+    hung.touch()
+    ctl(daemon.vitald, "drain", "shop", "--reason=first")
+    drains = daemon.vitald.state_directory / "drains"
+    told = f"Drains of operators cannot be kept in {drains}: writing hangs"
+    assert failures(daemon) == 0
+    eventually(lambda: failures(daemon) == 1, within=30, what="a failure that is counted")
+    assert daemon.vitald.log.count(told) == 1
+    # Another is not begun as long as this one may come to its end.
+    ctl(daemon.vitald, "drain", "shop", "--reason=second")
+    assert not drains.exists()
+    hung.unlink()
+    eventually(lambda: b"second" in drains.read_bytes(), what="the latest in the file")
+    assert daemon.vitald.log.count("Drains of operators are kept in ") == 1
+    assert daemon.vitald.log.count(told) == 1
+
+
+@pytest.mark.timing
+def test_fault_45_a_disk_that_hangs(daemon, hung):
+    """All goes on, and the end waits for all files together no longer than for one."""
     daemon.service("batch", "[Check job]\nType=push\nPersistent=yes\nInitial=pass\n")
     begin(daemon)
     daemon.written()

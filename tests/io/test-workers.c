@@ -182,6 +182,42 @@ static void test_stuck(void **state) {
         assert_int_equal(silent.done, 0);
 }
 
+/* Others get a thread, and the owner gets the end all the same, also twice written off; or gives up
+ * at last. */
+static void test_written_off(void **state) {
+        Fixture *f = *state;
+        Outcome o = {}, late = {}, silent = {};
+        Job *stuck[THREADS_MAX], *queued;
+        atomic_uint begun = 0;
+
+        for (unsigned i = 0; i < THREADS_MAX; i++)
+                assert_int_equal(workers_submit(f->workers, work, work_new(f->gate[0], &begun, 1),
+                                                on_done, i == 0 ? &late : &silent, &stuck[i]),
+                                 0);
+        wait_for(&begun, THREADS_MAX);
+        assert_int_equal(
+                workers_submit(f->workers, work, work_new(-1, NULL, 4), on_done, &o, &queued), 0);
+        job_write_off(queued); /* waits for a thread: there is none to write off */
+        assert_int_equal(workers_lost(f->workers), 0);
+        for (unsigned i = 0; i < THREADS_MAX; i++) {
+                job_write_off(stuck[i]);
+                job_write_off(stuck[i]);
+        }
+        assert_int_equal(workers_lost(f->workers), THREADS_MAX);
+        loop_until(f->event, &o.done, 1);
+        queued = job_free(queued);
+        assert_true(job_is_running(stuck[0]));
+
+        stuck[1] = job_free(stuck[1]);
+        assert_int_equal(workers_lost(f->workers), THREADS_MAX);
+        assert_int_equal(write(f->gate[1], "xx", 2), 2);
+        loop_until(f->event, &late.done, 1);
+        assert_int_equal(late.sum, 2);
+        wait_for_lost(f->workers, 0);
+        stuck[0] = job_free(stuck[0]);
+        assert_int_equal(silent.done, 0);
+}
+
 /* A job given up before it began, or after it ended and before its handler was called. */
 static void test_abandon_early_and_late(void **state) {
         Fixture *f = *state;
@@ -251,6 +287,7 @@ int main(void) {
                 TEST(test_jobs),
                 TEST(test_release_in_handler),
                 TEST(test_stuck),
+                TEST(test_written_off),
                 TEST(test_abandon_early_and_late),
                 TEST(test_end_with_stuck_call),
         };
