@@ -8,12 +8,13 @@ import pytest
 from lib.peers import Reply
 from lib.process import SLOWNESS, eventually, throughout
 
-PAUSE = 4
+PAUSE = 7
 CHECK = f"""[Check llm]
 Type=http
 URL={{url}}
 Interval=200ms
-Timeout={200 * SLOWNESS}ms
+Timeout={1500 * SLOWNESS}ms
+MaxAge={2000 * SLOWNESS}ms
 FailureThreshold=1
 Probes=readiness liveness startup
 LivenessFailureThreshold=1
@@ -22,27 +23,36 @@ LivenessFailureThreshold=1
 
 @pytest.mark.valgrind
 def test_too_many_requests(vitald, http_server):
-    http_server.reply = Reply(status=429, headers={"Retry-After": str(PAUSE)})
+    times = []
+
+    def too_many(_):
+        times.append(time.monotonic())
+        return Reply(status=429, headers={"Retry-After": str(PAUSE)})
+
+    def enough(_):
+        times.append(time.monotonic())
+        return Reply()
+    http_server.reply = too_many
     vitald.service("chat", CHECK.format(url=http_server.url()))
     vitald.start()
     vitald.wait_status("/health/ready", 200)
-    began, asked = time.monotonic(), len(http_server.requests)
+    asked = len(times)
 
     def degraded():
         ready = vitald.ready()
         assert ready.status == 200 and ready.json["degraded"] == ["chat/llm"], ready.text
         assert ready.json["checks"]["chat/llm"]["healthy"]
         return True
-    # Much longer than MaxAge=, which is 800ms here.
-    throughout(degraded, PAUSE - 2)
+    # Longer than MaxAge=.
+    throughout(degraded, PAUSE - 4)
     assert vitald.get("/health/live").status == vitald.get("/health/started").status == 200
-    assert len(http_server.requests) == asked
+    assert len(times) == asked
     assert "HTTP 429" in vitald.show("chat/llm")["Message"]
-    assert "asked again after 4s" in vitald.show("chat/llm")["Message"]
+    assert "asked again after 7s" in vitald.show("chat/llm")["Message"]
 
-    http_server.reply = Reply()
-    eventually(lambda: "degraded" not in vitald.ready().json, within=PAUSE + 5)
-    assert time.monotonic() - began > PAUSE - 0.5
+    http_server.reply = enough
+    eventually(lambda: "degraded" not in vitald.ready().json, within=PAUSE + 15)
+    assert times[asked] - times[asked - 1] >= PAUSE
 
 
 def test_unavailable_is_looked_at_all_the_same(vitald, http_server):
@@ -52,6 +62,4 @@ def test_unavailable_is_looked_at_all_the_same(vitald, http_server):
     vitald.start()
     vitald.wait_status("/health/ready", 503)
     http_server.reply = Reply()
-    began = time.monotonic()
-    vitald.wait_status("/health/ready", 200)
-    assert time.monotonic() - began < 2 * SLOWNESS
+    vitald.wait_status("/health/ready", 200)        # Within seconds, and not within the hour.

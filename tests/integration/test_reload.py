@@ -16,7 +16,7 @@ from lib.vitald import EAGER_ALLOCATOR
 SERVICES = 10
 CHECKS = 100            # of each service
 RELOADS = 100
-COMMON = "Interval=2s\n"
+COMMON = "Interval=2s\nTimeout=10s\n"
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def thousand(vitald, redis):
     for i in range(SERVICES):
         vitald.service(f"s{i}", service_text(redis))
     vitald.start()
-    vitald.wait_status("/health/ready", 200, within=20)
+    vitald.wait_status("/health/ready", 200, within=40)
     return vitald
 
 
@@ -99,7 +99,7 @@ def test_a_hundred_reloads_under_load(thousand, redis):
               if not line.startswith("s0/changing is ")]
     assert not others
     assert count_of_connections(redis) == connections >= SERVICES * CHECKS
-    assert files(thousand) == fds
+    eventually(lambda: files(thousand) == fds, what="as many open files as before")
     growth = thousand.memory_kib() - memory
     print(f"{RELOADS} reloads of {SERVICES * CHECKS + 1} checks: median "
           f"{statistics.median(took) * 1000:.0f} ms, {ready.count + live.count} probes, slowest "
@@ -113,7 +113,8 @@ def test_changing_one_check_leaves_the_others(vitald, redis):
     vitald.service("shop", service_text(redis, n=20))
     vitald.start()
     vitald.wait_status("/health/ready", 200)
-    eventually(lambda: all(n >= 3 for n in runs_of(vitald, "shop").values()), what="three runs")
+    eventually(lambda: all(n >= 3 for n in runs_of(vitald, "shop").values()), within=40,
+               what="three runs")
     before, connections = runs_of(vitald, "shop"), count_of_connections(redis)
     since = {f"c{i}": vitald.show(f"shop/c{i}")["StateChangeTimestamp"] for i in range(20)}
     mark = len(vitald.log)
@@ -130,9 +131,10 @@ def test_changing_one_check_leaves_the_others(vitald, redis):
         if name != "c7":
             assert shown["StateChangeTimestamp"] == stamp
             assert shown["NRuns"] == shown["SuccessesInRow"]
-    assert count_of_connections(redis) == connections + 1
     # Its own schedule: the runs of the others stay two seconds apart.
-    eventually(lambda: all(n >= 3 for n in runs_of(vitald, "shop").values()), what="three more")
+    eventually(lambda: all(n >= 3 for n in runs_of(vitald, "shop").values()), within=40,
+               what="three more")
+    assert count_of_connections(redis) == connections + 1
     late = [run.late_ms for run in vitald.runs(after=mark) if run.check != "shop/c7"]
     assert len(late) >= 19 and not any(run.outcome != "pass" for run in vitald.runs(after=mark))
 
@@ -148,7 +150,7 @@ BROKEN = {
 @pytest.mark.parametrize("how", BROKEN)
 def test_fault_2_a_broken_file_changes_nothing(how, vitald, redis):
     name, text, line, words = BROKEN[how]
-    vitald.service("shop", service_text(redis, n=5).replace(COMMON, "Interval=200ms\n"))
+    vitald.service("shop", service_text(redis, n=5).replace("Interval=2s\n", "Interval=200ms\n"))
     vitald.start()
     vitald.wait_status("/health/ready/shop", 200)
     old = {f"shop/c{i}": vitald.show(f"shop/c{i}")["StateChangeTimestamp"] for i in range(5)}
