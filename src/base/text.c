@@ -51,6 +51,25 @@ bool utf8_is_valid(const char *s, size_t n) {
         return true;
 }
 
+void text_drop(const char **text) {
+        if (**text)
+                free((void *) (uintptr_t) *text);
+        *text = "";
+}
+
+int text_keep(const char **text, const char *s) {
+        char *copy;
+
+        if (str_equal(*text, s))
+                return 0;
+        copy = *s ? strdup(s) : NULL;
+        text_drop(text);
+        if (!copy)
+                return *s ? -ENOMEM : 0;
+        *text = copy;
+        return 0;
+}
+
 /* C0, DEL and the two-byte C1 controls, which some terminals obey. */
 static bool is_control(const unsigned char *p, size_t len) {
         return p[0] < 0x20 || p[0] == 0x7f || (len == 2 && p[0] == 0xc2 && p[1] < 0xa0);

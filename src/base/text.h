@@ -24,6 +24,12 @@ static inline bool str_starts_with(const char *s, const char *prefix) {
  * dropped. Always ends with NUL. Returns buf. */
 char *text_sanitize(char *buf, size_t size, const void *bytes, size_t n);
 
+/* A text that takes no more memory than it needs: owned unless it is empty, and never NULL. Begins
+ * as "". text_keep() copies s into its place, and leaves it empty if there is no memory: -ENOMEM.
+ */
+int text_keep(const char **text, const char *s);
+void text_drop(const char **text);
+
 /* An amount of memory or disk for people: "512B", "3.2G", to the base 1024. Returns buf. */
 #define BYTES_TEXT_MAX 16
 const char *bytes_format(char buf[static BYTES_TEXT_MAX], uint64_t bytes);

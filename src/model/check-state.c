@@ -2,6 +2,7 @@
 #include "model/state-internal.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/text.h"
@@ -37,53 +38,14 @@ int health_from_string(const char *s, Health *ret) {
         return -EINVAL;
 }
 
-CheckState *check_state_new(CheckConfig *config, Time now) {
-        CheckState *s = calloc(1, sizeof(CheckState));
-
-        if (!s)
-                return NULL;
-        s->n_ref = 1;
-        s->config = check_config_ref(config);
-        s->since_realtime = now.realtime;
-        s->since_boottime = now.boottime;
-        return s;
-}
-
-CheckState *check_state_copy(const CheckState *s) {
-        CheckState *copy = malloc(sizeof(CheckState));
-
-        if (!copy)
-                return NULL;
-        *copy = *s;
-        copy->n_ref = 1;
-        check_config_ref(copy->config);
-        return copy;
-}
-
-CheckState *check_state_ref(CheckState *s) {
-        s->n_ref++;
-        return s;
-}
-
-CheckState *check_state_unref(CheckState *s) {
-        if (!s)
-                return NULL;
-        assert(s->n_ref > 0);
-        if (--s->n_ref > 0)
-                return NULL;
-        check_config_unref(s->config);
-        free(s);
-        return NULL;
-}
-
 Reason check_state_reason(const CheckState *s, const char **ret_detail, const char **ret_message) {
-        bool overridden = s->override.is_active;
+        const Override *o = check_state_override(s);
 
         if (ret_detail)
-                *ret_detail = overridden ? "" : s->detail;
+                *ret_detail = o->is_active ? "" : s->detail;
         if (ret_message)
-                *ret_message = overridden ? s->override.note : s->message;
-        return overridden ? REASON_OVERRIDDEN : s->reason;
+                *ret_message = o->is_active ? o->note : s->message;
+        return o->is_active ? REASON_OVERRIDDEN : s->reason;
 }
 
 bool check_state_is_joining(const CheckState *s, Time now) {
@@ -91,8 +53,10 @@ bool check_state_is_joining(const CheckState *s, Time now) {
 }
 
 bool check_state_is_dead(const CheckState *s) {
-        if (s->override.is_active)
-                return s->override.state == HEALTH_UNHEALTHY;
+        const Override *o = check_state_override(s);
+
+        if (o->is_active)
+                return o->state == HEALTH_UNHEALTHY;
         return s->is_dead && (!check_config_is_combined(s->config) || s->state == HEALTH_UNHEALTHY);
 }
 
@@ -118,10 +82,11 @@ static usec_t check_state_stale_at(const CheckState *s) {
 }
 
 usec_t check_state_expires(const CheckState *s) {
+        const Override *o = check_state_override(s);
         usec_t at = check_state_stale_at(s);
 
-        if (s->override.is_active)
-                at = MIN(at, s->override.until_boottime);
+        if (o->is_active)
+                at = MIN(at, o->until_boottime);
         if (s->joins_until_boottime > 0)
                 at = MIN(at, s->joins_until_boottime);
         return at;
@@ -131,7 +96,8 @@ usec_t check_state_expires(const CheckState *s) {
 
 /* Makes the published state follow from the measured one and the override. */
 static void check_state_publish(CheckState *s, Time now) {
-        Health state = s->override.is_active                 ? s->override.state
+        const Override *o = check_state_override(s);
+        Health state = o->is_active                          ? o->state
                        : check_config_is_combined(s->config) ? s->combined
                                                              : s->measured;
 
@@ -145,16 +111,17 @@ static void check_state_publish(CheckState *s, Time now) {
 static void check_state_set_reason(CheckState *s, const Result *r) {
         s->reason = r->reason;
         memcpy(s->detail, r->detail, sizeof(s->detail));
-        memcpy(s->message, r->message, sizeof(s->message));
+        (void) text_keep(&s->message, r->message);
 }
 
 static void check_state_clear_reason(CheckState *s) {
         s->reason = REASON_NONE;
-        s->detail[0] = s->message[0] = 0;
+        s->detail[0] = 0;
+        text_drop(&s->message);
 }
 
 static void check_state_clear_first_failure(CheckState *s) {
-        s->first_failure_message[0] = 0;
+        text_drop(&s->first_failure_message);
         s->first_failure_realtime = 0;
 }
 
@@ -198,7 +165,7 @@ static void check_state_fail(CheckState *s, const Result *r, Time now) {
         s->successes_in_row = 0;
         if (s->first_failure_realtime == 0) {
                 s->first_failure_realtime = MAX(now.realtime, (usec_t) 1);
-                memcpy(s->first_failure_message, r->message, sizeof(s->first_failure_message));
+                (void) text_keep(&s->first_failure_message, r->message);
         }
         if (check_config_counts(c, PROBE_LIVENESS) &&
             s->failures_in_row >= c->liveness_failure_threshold)
@@ -216,7 +183,7 @@ static void check_state_become_unknown(CheckState *s) {
 
 /* Whether this result has decided the state, as far as that is measured. */
 static bool check_state_is_decided_by(const CheckState *s, const Result *r) {
-        if (s->override.is_active)
+        if (check_state_override(s)->is_active)
                 return false;
         return outcome_is_success(r->outcome) ? health_is_good(s->measured)
                : r->outcome == OUTCOME_FAIL   ? s->measured == HEALTH_UNHEALTHY
@@ -248,7 +215,7 @@ void check_state_take_result(CheckState *s, const Result *r, Time now) {
         if (check_state_knows(s, r, now))
                 return;
         check_state_count(s, r);
-        s->last = *r;
+        (void) check_state_keep_last(s, r);
         s->has_result = true;
         s->last_realtime = now.realtime;
         s->last_boottime = now.boottime;
@@ -279,16 +246,29 @@ void check_state_take_result(CheckState *s, const Result *r, Time now) {
         check_state_publish(s, now);
 }
 
-void check_state_take_override(CheckState *s, const Override *override, Time now) {
-        bool was_active = s->override.is_active;
+static void check_state_drop_override(CheckState *s) {
+        free(s->override);
+        s->override = NULL;
+}
 
-        s->override = override->is_active && now.boottime < override->until_boottime ? *override
-                                                                                     : (Override){};
-        if (was_active && !override->is_active)
-                memcpy(s->override.who, override->who, sizeof(override->who));
-        if (s->override.is_active)
+int check_state_take_override(CheckState *s, const Override *override, Time now) {
+        bool was_active = check_state_override(s)->is_active;
+        Override cleared = {};
+        int r = 0;
+
+        if (override->is_active && now.boottime < override->until_boottime)
+                r = check_state_keep_override(s, override);
+        else if (was_active && !override->is_active) {
+                memcpy(cleared.who, override->who, sizeof(cleared.who));
+                r = check_state_keep_override(s, &cleared);
+        } else
+                check_state_drop_override(s);
+        if (r < 0)
+                return r;
+        if (check_state_override(s)->is_active)
                 s->joins_until_boottime = 0;
         check_state_publish(s, now);
+        return 0;
 }
 
 /* What was measured so far no longer counts. */
@@ -308,24 +288,31 @@ void check_state_restart(CheckState *s, Time now) {
         check_state_publish(s, now);
 }
 
+_printf_(3, 4) static void check_state_skip(CheckState *s, Reason reason, const char *format, ...) {
+        char message[RESULT_MESSAGE_MAX];
+        va_list ap;
+
+        if (s->measured != HEALTH_SKIPPED)
+                check_state_forget(s, HEALTH_SKIPPED);
+        s->reason = reason;
+        va_start(ap, format);
+        vsnprintf(message, sizeof(message), format, ap);
+        va_end(ap);
+        (void) text_keep(&s->message, message);
+}
+
 void check_state_wait(CheckState *s, const CheckState *obstacle, Time now) {
-        if (obstacle) {
-                if (s->measured != HEALTH_SKIPPED)
-                        check_state_forget(s, HEALTH_SKIPPED);
-                s->reason = REASON_SKIPPED;
-                snprintf(s->message, sizeof(s->message), "Waits for %s", obstacle->config->name);
-        } else if (s->measured == HEALTH_SKIPPED)
+        if (obstacle)
+                check_state_skip(s, REASON_SKIPPED, "Waits for %s", obstacle->config->name);
+        else if (s->measured == HEALTH_SKIPPED)
                 check_state_forget(s, HEALTH_PENDING);
         check_state_publish(s, now);
 }
 
 void check_state_rest(CheckState *s, const char *unit, Time now) {
-        if (unit) {
-                if (s->measured != HEALTH_SKIPPED)
-                        check_state_forget(s, HEALTH_SKIPPED);
-                s->reason = REASON_INACTIVE;
-                snprintf(s->message, sizeof(s->message), "%.200s is not running", unit);
-        } else if (s->measured == HEALTH_SKIPPED)
+        if (unit)
+                check_state_skip(s, REASON_INACTIVE, "%.200s is not running", unit);
+        else if (s->measured == HEALTH_SKIPPED)
                 check_state_forget(s, HEALTH_PENDING);
         check_state_publish(s, now);
 }
@@ -336,7 +323,7 @@ static void check_state_note_failure(CheckState *s, const Result *why, Time now)
                 check_state_clear_first_failure(s);
         else if (s->first_failure_realtime == 0) {
                 s->first_failure_realtime = MAX(now.realtime, (usec_t) 1);
-                memcpy(s->first_failure_message, why->message, sizeof(s->first_failure_message));
+                (void) text_keep(&s->first_failure_message, why->message);
         }
 }
 
@@ -348,14 +335,14 @@ void check_state_combine(CheckState *s, Health measured, Health published, const
         }
         s->measured = measured;
         s->combined = published;
-        s->last = *why;
+        (void) check_state_keep_last(s, why);
         s->has_result |= measured != HEALTH_PENDING;
         s->has_been_good |= health_is_good(measured);
         if (measured != HEALTH_UNHEALTHY || !check_config_counts(s->config, PROBE_LIVENESS))
                 s->is_dead = false;
         else if (has_failed)
                 s->is_dead = true;
-        if (!s->override.is_active &&
+        if (!check_state_override(s)->is_active &&
             (health_is_good(published) || (published == HEALTH_UNHEALTHY && has_failed)))
                 s->joins_until_boottime = 0;
         check_state_note_failure(s, why, now);
@@ -368,7 +355,7 @@ void check_state_combine(CheckState *s, Health measured, Health published, const
 
 static void check_state_become_stale(CheckState *s, Time now) {
         bool had_error = s->has_result && s->last.outcome == OUTCOME_ERROR;
-        char age[TIMESPAN_MAX], error[STALE_ERROR_MAX] = "";
+        char age[TIMESPAN_MAX], error[STALE_ERROR_MAX] = "", message[RESULT_MESSAGE_MAX];
 
         if (had_error)
                 text_sanitize(error, sizeof(error), s->last.message, strlen(s->last.message));
@@ -377,16 +364,19 @@ static void check_state_become_stale(CheckState *s, Time now) {
         s->successes_in_row = s->failures_in_row = 0;
         check_state_clear_reason(s);
         s->reason = REASON_STALE;
-        snprintf(s->message, sizeof(s->message), "No result for %s%s%s%s", age,
+        snprintf(message, sizeof(message), "No result for %s%s%s%s", age,
                  had_error ? ", only errors" : "", *error ? ": " : "", error);
+        (void) text_keep(&s->message, message);
         check_state_clear_first_failure(s);
 }
 
 void check_state_expire(CheckState *s, Time now) {
+        const Override *o = check_state_override(s);
+
         if (now.boottime >= check_state_stale_at(s))
                 check_state_become_stale(s, now);
-        if (s->override.is_active && now.boottime >= s->override.until_boottime)
-                s->override = (Override){};
+        if (o->is_active && now.boottime >= o->until_boottime)
+                check_state_drop_override(s);
         if (now.boottime >= s->joins_until_boottime)
                 s->joins_until_boottime = 0;
         check_state_publish(s, now);

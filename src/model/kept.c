@@ -116,7 +116,8 @@ static void check_conclude(CheckState *c, Time now) {
         c->has_been_good |= health_is_good(c->measured);
         if (c->measured == HEALTH_HEALTHY && !check_config_is_combined(config)) {
                 c->reason = REASON_NONE;
-                c->detail[0] = c->message[0] = 0;
+                c->detail[0] = 0;
+                text_drop(&c->message);
         }
         c->pause_usec = MIN(c->pause_usec, SCHEDULE_RETRY_AFTER_MAX_USEC);
         if (c->joins_until_boottime > 0)
@@ -132,8 +133,8 @@ static void check_conclude(CheckState *c, Time now) {
                 c->state = c->combined;
         else
                 c->state = c->combined = c->measured;
-        if (c->override.is_active)
-                c->state = c->override.state;
+        if (check_state_override(c)->is_active)
+                c->state = check_state_override(c)->state;
 }
 
 static void service_conclude(KeptService *s, const ServiceConfig *config, Time now) {

@@ -149,7 +149,7 @@ bool snapshot_check_blocks(const Snapshot *s, size_t check, Probe p) {
         bool blocks = probe_check_blocks(c, p, v->has_startup_checks, s->time);
 
         /* It rests, and what stands in the way is the unit. */
-        if (!unit_state_is_up(v->state->unit) && !c->override.is_active)
+        if (!unit_state_is_up(v->state->unit) && !check_state_override(c)->is_active)
                 return false;
 
         switch (p) {

@@ -20,7 +20,9 @@ void check_state_set_config(CheckState *s, CheckConfig *config);
 bool check_state_is_steady(const CheckState *s);
 
 void check_state_take_result(CheckState *s, const Result *result, Time now);
-void check_state_take_override(CheckState *s, const Override *override, Time now);
+
+/* 0, or -ENOMEM with nothing changed. */
+int check_state_take_override(CheckState *s, const Override *override, Time now);
 
 /* A new start of the unit, or another reason why what is known says nothing any more. */
 void check_state_restart(CheckState *s, Time now);

@@ -248,7 +248,9 @@ static int state_take_override(State *s, const Event *e, Time now) {
         r = state_own_both(s, e->check, &service);
         if (r < 0)
                 return r;
-        check_state_take_override(s->checks[e->check], e->override, now);
+        r = check_state_take_override(s->checks[e->check], e->override, now);
+        if (r < 0)
+                return r;
         state_derive(s, service, false, now);
         state_settle(s, service, now);
         state_note_expiry(s, e->check, service);

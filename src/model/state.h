@@ -39,8 +39,20 @@ static inline bool drain_is_lasting(const Drain *d) {
 #define LATENCY_BUCKETS 12
 extern const usec_t latency_bounds_usec[LATENCY_BUCKETS];
 
+/* The latest result of any outcome, in the memory that it needs. */
+typedef struct LastResult {
+        Outcome outcome;
+        Reason reason;
+        char detail[RESULT_DETAIL_MAX];
+        const char *message; /* owned, see text_keep() */
+        usec_t latency_usec, retry_after_usec;
+        size_t n_values;
+        Value *values; /* owned; NULL: none */
+} LastResult;
+
 /* What every snapshot asks of every check comes first, so that with many checks it costs two lines
- * of the processor's cache each. */
+ * of the processor's cache each. Texts and values have memory of their own, as most are empty most
+ * of the time. */
 typedef struct CheckState {
         unsigned n_ref;
         Health state;        /* as published: an override stands over what is measured */
@@ -60,18 +72,18 @@ typedef struct CheckState {
         usec_t fresh_boottime;       /* of the latest result that was not an error; 0: none */
         usec_t pause_usec;           /* for which the peer asked with it: it keeps so much longer */
         uint64_t successes_in_row, failures_in_row;
-        Override override;
+        Override *override; /* owned; NULL: none, and none was cleared */
 
         /* Why the measured state is not healthy; REASON_NONE when it is. */
         Reason reason;
         char detail[RESULT_DETAIL_MAX];
-        char message[RESULT_MESSAGE_MAX];
+        const char *message; /* owned, see text_keep() */
 
         /* The failure that began the present streak; the time is 0 without one. */
-        char first_failure_message[RESULT_MESSAGE_MAX];
+        const char *first_failure_message; /* owned, see text_keep() */
         usec_t first_failure_realtime;
 
-        Result last; /* the latest result of any outcome */
+        LastResult last;
         usec_t last_realtime, last_boottime;
         usec_t since_realtime, since_boottime; /* of the published state's last change */
 
@@ -82,6 +94,14 @@ typedef struct CheckState {
 CheckState *check_state_ref(CheckState *s);
 CheckState *check_state_unref(CheckState *s);
 DEFINE_CLEANUP(CheckState *, check_state_unref);
+
+/* The override; never NULL: without one it is not active, and nobody has cleared it. */
+const Override *check_state_override(const CheckState *s);
+
+/* For who fills in a state that was kept (kept.h): copies what has memory of its own. 0 or -ENOMEM.
+ */
+int check_state_keep_last(CheckState *s, const Result *last);
+int check_state_keep_override(CheckState *s, const Override *override);
 
 /* Why the published state is not healthy: `overridden` and the note under an override, else why the
  * measured one is not; REASON_NONE if it is. ret_detail and ret_message (borrowed, never NULL) may
@@ -198,5 +218,6 @@ typedef struct Event {
 } Event;
 
 /* Whatever the event, what has expired at now changes first: what is too old never shows, even if
- * the tick comes late. 0, or -ENOMEM with the state as it was. */
+ * the tick comes late. 0, or -ENOMEM with the state as it was. A message or values of a result for
+ * which alone there is no memory are missing; what follows from the result is right. */
 int state_apply(State *s, const Event *e, Time now);

@@ -205,7 +205,8 @@ static void on_flip(void *userdata, const Flip *flip, _unused_ const Snapshot *o
 static void mark_decisions(BusAnnouncer *a, const Snapshot *old, const Snapshot *new) {
         for (size_t i = 0; i < new->config->n_checks; i++)
                 if (old->checks[i] != new->checks[i] &&
-                    old->checks[i]->override.is_active != new->checks[i]->override.is_active)
+                    check_state_override(old->checks[i])->is_active !=
+                            check_state_override(new->checks[i])->is_active)
                         mark(a, &a->checks[i]);
         for (size_t i = 0; i < new->config->n_services; i++)
                 if (old->services[i].state->drain.is_active !=

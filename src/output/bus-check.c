@@ -78,7 +78,7 @@ static void row_fill_state(CheckRow *row, const CheckState *c) {
         row->n_fail = c->n_by_outcome[OUTCOME_FAIL];
         row->n_error = c->n_by_outcome[OUTCOME_ERROR];
         row->n_void = c->n_void;
-        row_fill_override(row, &c->override);
+        row_fill_override(row, check_state_override(c));
 }
 
 static int check_find(_unused_ sd_bus *bus, const char *path, _unused_ const char *interface,

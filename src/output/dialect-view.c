@@ -116,7 +116,7 @@ const char *dialect_cause(char buf[static DIALECT_CAUSE_MAX], const RenderView *
 }
 
 /* A plug-in may give two values the same name. */
-static bool value_is_new(const Result *r, size_t value) {
+static bool value_is_new(const LastResult *r, size_t value) {
         for (size_t i = 0; i < value; i++)
                 if (str_equal(r->values[i].name, r->values[value].name))
                         return false;
@@ -125,7 +125,7 @@ static bool value_is_new(const Result *r, size_t value) {
 }
 
 void dialect_write_values(JsonWriter *w, const CheckState *c) {
-        const Result *r = &c->last;
+        const LastResult *r = &c->last;
 
         for (size_t i = 0; c->has_result && i < r->n_values; i++)
                 if (value_is_new(r, i))

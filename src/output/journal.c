@@ -64,6 +64,7 @@ static const Style host_styles[] = {
 /* ": Connection refused", " after 2min 14s", " (overridden by root: maintenance)" */
 static void append_check_detail(StrBuf *b, const CheckState *c, const CheckState *before) {
         char age[TIMESPAN_MAX], reason[REASON_WORD_MAX];
+        const Override *o = check_state_override(c);
         const char *why = c->message;
 
         if (!*why)
@@ -74,9 +75,8 @@ static void append_check_detail(StrBuf *b, const CheckState *c, const CheckState
                 strbuf_printf(
                         b, " again, was %s for %s", health_to_string(before->state),
                         timespan_format(age, usec_sub(c->since_boottime, before->since_boottime)));
-        if (c->override.is_active)
-                strbuf_printf(b, " (overridden by %s%s%s)", c->override.who,
-                              *c->override.note ? ": " : "", c->override.note);
+        if (o->is_active)
+                strbuf_printf(b, " (overridden by %s%s%s)", o->who, *o->note ? ": " : "", o->note);
 }
 
 static void log_check(const Flip *flip, const Snapshot *old, const Snapshot *new) {
@@ -124,7 +124,7 @@ static bool override_is_same(const Override *a, const Override *b) {
 
 /* "orders/db is shown as healthy by decision of root, for 10min: ticket 7; measured unhealthy" */
 static void append_override(StrBuf *b, const CheckState *c, Time now) {
-        const Override *o = &c->override;
+        const Override *o = check_state_override(c);
         char span[TIMESPAN_MAX];
 
         strbuf_printf(b, "shown as %s by decision of %s, ", health_to_string(o->state), o->who);
@@ -139,8 +139,10 @@ static void append_override(StrBuf *b, const CheckState *c, Time now) {
 }
 
 static void append_override_end(StrBuf *b, const CheckState *c) {
-        if (*c->override.who)
-                strbuf_printf(b, "no longer overridden, cleared by %s: ", c->override.who);
+        const char *who = check_state_override(c)->who;
+
+        if (*who)
+                strbuf_printf(b, "no longer overridden, cleared by %s: ", who);
         else
                 strbuf_append(b, "no longer overridden, as its time is over: ");
         strbuf_append(b, health_to_string(c->state));
@@ -148,18 +150,19 @@ static void append_override_end(StrBuf *b, const CheckState *c) {
 
 /* What people decide is told also where it changes nothing yet. */
 static void log_override(const CheckState *c, const CheckState *before, Time now) {
+        const Override *o = check_state_override(c);
         _cleanup_strbuf_ StrBuf text = {};
 
-        if (c == before || override_is_same(&c->override, &before->override))
+        if (c == before || override_is_same(o, check_state_override(before)))
                 return;
-        if (c->override.is_active)
+        if (o->is_active)
                 append_override(&text, c, now);
         else
                 append_override_end(&text, c);
 
         const LogField fields[] = {
-                { "MESSAGE_ID", c->override.is_active ? "f48c440365ad45f4be63440975ea9d3a"
-                                                      : "88a6ceb3079a4c3e83230c2d8d3cc02c" },
+                { "MESSAGE_ID", o->is_active ? "f48c440365ad45f4be63440975ea9d3a"
+                                             : "88a6ceb3079a4c3e83230c2d8d3cc02c" },
                 { "VITALD_SERVICE", c->config->service },
                 { "VITALD_CHECK", c->config->name },
                 { "VITALD_STATE", health_to_string(c->state) },

@@ -125,10 +125,10 @@ static void write_failures(Metrics *m, const CheckState *c) {
 
 /* Only where there is one: a person put it there, and it is to be seen as such. */
 static void write_overridden(Metrics *m, const CheckState *c) {
-        if (!c->override.is_active)
+        if (!check_state_override(c)->is_active)
                 return;
         sample_begin_check(m, "");
-        sample_label(m, "state", health_to_string(c->override.state));
+        sample_label(m, "state", health_to_string(check_state_override(c)->state));
         sample_end_count(m, 1);
 }
 

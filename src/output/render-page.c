@@ -133,7 +133,7 @@ static void why_append(StrBuf *out, const RenderView *v, size_t check) {
         const CheckState *c = v->snapshot->checks[check];
         char text[RENDER_TEXT_MAX];
 
-        if (c->override.is_active)
+        if (check_state_override(c)->is_active)
                 strbuf_printf(out, "set by hand, measured: %s. ", health_to_string(c->measured));
         if (c->state != HEALTH_HEALTHY)
                 html_text(out, render_check_error(text, v, c));

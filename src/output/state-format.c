@@ -67,7 +67,7 @@ static void put_override(JsonWriter *w, const Override *o) {
 
 /* -- checks ------------------------------------------------------------------------------------ */
 
-static void put_values(JsonWriter *w, const Result *r) {
+static void put_values(JsonWriter *w, const LastResult *r) {
         if (r->n_values == 0)
                 return;
         json_open(w, "values", '[');
@@ -134,7 +134,7 @@ static void put_check(JsonWriter *w, const CheckState *c) {
         put_number(w, "first_failure_realtime", c->first_failure_realtime, 0);
         put_number(w, "since_realtime", c->since_realtime, 0);
         put_number(w, "since", c->since_boottime, 0);
-        put_override(w, &c->override);
+        put_override(w, check_state_override(c));
         put_result(w, c);
         put_counters(w, c);
         json_close(w, '}');

@@ -61,19 +61,29 @@ static Drain get_drain(Reader *r, json_object *parent) {
         return d;
 }
 
-static Override get_override(Reader *r, json_object *parent) {
+/* A text that the state has memory of its own for. */
+static void get_text(Reader *r, json_object *o, const char *key, const char **ret) {
+        char text[RESULT_MESSAGE_MAX] = "";
+
+        JSON_GET_TEXT(&r->json, o, key, text);
+        if (text_keep(ret, text) < 0)
+                r->has_no_memory = true;
+}
+
+static void get_override(Reader *r, json_object *parent, CheckState *c) {
         json_object *o = json_get(&r->json, parent, "override", json_type_object);
         Override override = {};
 
         if (!o)
-                return override;
+                return;
         override.is_active = true;
         override.state = get_health(r, o, "state");
         override.since_realtime = json_get_number(&r->json, o, "since", 0);
         override.until_boottime = json_get_number(&r->json, o, "until", USEC_INFINITY);
         JSON_GET_TEXT(&r->json, o, "who", override.who);
         JSON_GET_TEXT(&r->json, o, "note", override.note);
-        return override;
+        if (check_state_keep_override(c, &override) < 0)
+                r->has_no_memory = true;
 }
 
 /* -- checks ------------------------------------------------------------------------------------ */
@@ -103,20 +113,22 @@ static void get_values(Reader *r, json_object *o, Result *ret) {
 
 static void get_result(Reader *r, json_object *parent, CheckState *c) {
         json_object *o = json_get(&r->json, parent, "result", json_type_object);
+        Result last = {};
 
         c->has_result = o;
-        c->last = (Result){};
         if (!o)
                 return;
-        c->last.outcome = (Outcome) json_get_word(&r->json, o, "outcome", outcome_words);
-        c->last.reason = get_reason(r, o);
-        JSON_GET_TEXT(&r->json, o, "detail", c->last.detail);
-        JSON_GET_TEXT(&r->json, o, "message", c->last.message);
-        c->last.latency_usec = json_get_number(&r->json, o, "latency", USEC_INFINITY);
-        c->last.retry_after_usec = json_get_number(&r->json, o, "retry_after", 0);
+        last.outcome = (Outcome) json_get_word(&r->json, o, "outcome", outcome_words);
+        last.reason = get_reason(r, o);
+        JSON_GET_TEXT(&r->json, o, "detail", last.detail);
+        JSON_GET_TEXT(&r->json, o, "message", last.message);
+        last.latency_usec = json_get_number(&r->json, o, "latency", USEC_INFINITY);
+        last.retry_after_usec = json_get_number(&r->json, o, "retry_after", 0);
+        get_values(r, o, &last);
+        if (check_state_keep_last(c, &last) < 0)
+                r->has_no_memory = true;
         c->last_realtime = json_get_number(&r->json, o, "realtime", 0);
         c->last_boottime = json_get_number(&r->json, o, "boottime", 0);
-        get_values(r, o, &c->last);
 }
 
 static void get_counters(Reader *r, json_object *o, CheckState *c) {
@@ -140,12 +152,12 @@ static void get_check(Reader *r, json_object *o, CheckState *c) {
         c->failures_in_row = json_get_number(&r->json, o, "failures", 0);
         c->reason = get_reason(r, o);
         JSON_GET_TEXT(&r->json, o, "detail", c->detail);
-        JSON_GET_TEXT(&r->json, o, "message", c->message);
-        JSON_GET_TEXT(&r->json, o, "first_failure", c->first_failure_message);
+        get_text(r, o, "message", &c->message);
+        get_text(r, o, "first_failure", &c->first_failure_message);
         c->first_failure_realtime = json_get_number(&r->json, o, "first_failure_realtime", 0);
         c->since_realtime = json_get_number(&r->json, o, "since_realtime", 0);
         c->since_boottime = json_get_number(&r->json, o, "since", 0);
-        c->override = get_override(r, o);
+        get_override(r, o, c);
         get_result(r, o, c);
         if (r->is_last)
                 get_counters(r, o, c);

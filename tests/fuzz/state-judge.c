@@ -43,8 +43,8 @@ static void verify_check(const CheckState *c, Time now) {
         verify_text(c->detail);
         verify_text(c->first_failure_message);
         verify_text(c->last.message);
-        verify_text(c->override.note);
-        verify_text(c->override.who);
+        verify_text(check_state_override(c)->note);
+        verify_text(check_state_override(c)->who);
         FUZZ_ASSERT(c->last.n_values <= RESULT_VALUES_MAX);
         for (size_t i = 0; i < c->last.n_values; i++)
                 FUZZ_ASSERT(isfinite(c->last.values[i].number));
@@ -54,7 +54,7 @@ static void verify_check(const CheckState *c, Time now) {
         FUZZ_ASSERT(c->since_boottime <= now.boottime && c->since_realtime <= now.realtime);
         if (check_config_is_combined(c->config))
                 return;
-        FUZZ_ASSERT(c->override.is_active || c->state == c->measured);
+        FUZZ_ASSERT(check_state_override(c)->is_active || c->state == c->measured);
         FUZZ_ASSERT(c->failures_in_row == 0 || c->successes_in_row == 0);
         if (!health_is_good(c->measured))
                 return;

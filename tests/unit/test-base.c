@@ -148,6 +148,22 @@ static void test_sanitize(void **state _unused_) {
                                     table[i].out);
 }
 
+static void test_text_keep(void **state _unused_) {
+        const char *text = "";
+
+        assert_int_equal(text_keep(&text, "one"), 0);
+        assert_string_equal(text, "one");
+        assert_int_equal(text_keep(&text, text), 0);
+        assert_int_equal(text_keep(&text, text + 2), 0);
+        assert_string_equal(text, "e");
+        assert_int_equal(text_keep(&text, ""), 0);
+        assert_string_equal(text, "");
+        assert_int_equal(text_keep(&text, "two"), 0);
+        text_drop(&text);
+        assert_string_equal(text, "");
+        text_drop(&text);
+}
+
 static void test_bytes_format(void **state _unused_) {
         char buf[BYTES_TEXT_MAX];
 
@@ -244,7 +260,7 @@ int main(void) {
                 cmocka_unit_test(test_parse_numbers),  cmocka_unit_test(test_sanitize),
                 cmocka_unit_test(test_edit_distance),  cmocka_unit_test(test_strbuf),
                 cmocka_unit_test(test_list),           cmocka_unit_test(test_parse_escaped),
-                cmocka_unit_test(test_bytes_format),
+                cmocka_unit_test(test_bytes_format),   cmocka_unit_test(test_text_keep),
         };
 
         return cmocka_run_group_tests_name("base", tests, NULL, NULL);

@@ -100,10 +100,10 @@ static void verify_check(const Simulation *sim, const CheckState *c) {
                 MUST(sim, c->fresh_boottime > 0);
                 MUST(sim, now < c->fresh_boottime + c->config->max_age_usec + c->pause_usec);
         }
-        if (!c->override.is_active)
+        if (!check_state_override(c)->is_active)
                 MUST(sim, c->state == shown);
         else
-                MUST(sim, now < c->override.until_boottime);
+                MUST(sim, now < check_state_override(c)->until_boottime);
         MUST(sim, c->joins_until_boottime == 0 || c->joins_until_boottime > now);
 
         if (shown == HEALTH_HEALTHY)
@@ -274,7 +274,7 @@ static bool is_host_continued(const Snapshot *old, const Snapshot *new, bool *re
 
 static bool is_overridden(const Snapshot *s, size_t service) {
         for (size_t i = 0; i < s->config->services[service].n_checks; i++)
-                if (snapshot_checks_of(s, service)[i]->override.is_active)
+                if (check_state_override(snapshot_checks_of(s, service)[i])->is_active)
                         return true;
         return false;
 }

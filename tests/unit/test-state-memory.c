@@ -6,8 +6,9 @@
 #include "fixture.h"
 #include "model/snapshot.h"
 
-/* Each allocation of each event fails once: the event is refused and nothing has changed. The
- * linker puts the functions below in the place of libc's. */
+/* Each allocation of each event fails once: the event is refused and nothing has changed, or the
+ * state has changed as it should and a text or values are missing. The linker puts the functions
+ * below in the place of libc's. */
 
 /* How many allocations succeed before one fails; SIZE_MAX: all. */
 static size_t n_left = SIZE_MAX;
@@ -42,6 +43,16 @@ char *__wrap_strdup(const char *s) {
         return is_out_of_memory() ? NULL : __real_strdup(s);
 }
 
+static uint64_t hash_texts(uint64_t h, const CheckState *s) {
+        const char *texts[] = { s->message, s->first_failure_message, s->last.message };
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                h = hash_bytes(h, texts[i], strlen(texts[i]) + 1);
+        for (size_t i = 0; i < s->last.n_values; i++)
+                h = hash_bytes(h, s->last.values + i, sizeof(Value));
+        return h;
+}
+
 /* All that a state says, without the places where it stands. */
 static uint64_t hash_of(const State *s) {
         uint64_t h = hash_bytes(HASH_INIT, &s->drain, sizeof(s->drain));
@@ -51,13 +62,49 @@ static uint64_t hash_of(const State *s) {
                        sizeof(s->reload_realtime) + sizeof(s->expires_boottime));
         if (s->reload_error)
                 h = hash_bytes(h, s->reload_error, strlen(s->reload_error));
-        for (size_t i = 0; i < s->config->n_checks; i++)
-                h = hash_bytes(h, &s->checks[i]->config,
-                               sizeof(CheckState) - offsetof(CheckState, config));
+        for (size_t i = 0; i < s->config->n_checks; i++) {
+                CheckState plain;
+
+                memcpy(&plain, s->checks[i], sizeof(plain));
+                plain.n_ref = 0;
+                plain.message = plain.first_failure_message = plain.last.message = NULL;
+                plain.last.values = NULL;
+                plain.override = NULL;
+                h = hash_bytes(h, &plain, sizeof(plain));
+                h = hash_bytes(h, check_state_override(s->checks[i]), sizeof(Override));
+                h = hash_texts(h, s->checks[i]);
+        }
         for (size_t i = 0; i < s->config->n_services; i++)
                 h = hash_bytes(h, &s->services[i]->is_started,
                                sizeof(ServiceState) - offsetof(ServiceState, is_started));
         return h;
+}
+
+/* Whether the checks are the same but for texts and values. */
+static void assert_same_checks(const State *a, const State *b) {
+        for (size_t i = 0; i < a->config->n_checks; i++) {
+                const CheckState *c = a->checks[i], *d = b->checks[i];
+
+                assert_int_equal(c->state, d->state);
+                assert_int_equal(c->measured, d->measured);
+                assert_int_equal(c->reason, d->reason);
+                assert_int_equal(c->successes_in_row, d->successes_in_row);
+                assert_int_equal(c->failures_in_row, d->failures_in_row);
+                assert_int_equal(c->first_failure_realtime, d->first_failure_realtime);
+                assert_int_equal(c->n_runs, d->n_runs);
+                assert_int_equal(c->last.outcome, d->last.outcome);
+                assert_int_equal(c->last.reason, d->last.reason);
+                assert_int_equal(c->last_boottime, d->last_boottime);
+                assert_int_equal(check_state_override(c)->is_active,
+                                 check_state_override(d)->is_active);
+        }
+}
+
+static bool has_same_texts(const State *a, const State *b) {
+        for (size_t i = 0; i < a->config->n_checks; i++)
+                if (hash_texts(HASH_INIT, a->checks[i]) != hash_texts(HASH_INIT, b->checks[i]))
+                        return false;
+        return true;
 }
 
 static const FixtureService services[] = {
@@ -78,26 +125,38 @@ static State *make(Snapshot **ret_snapshot) {
         return s;
 }
 
-/* Returns how many allocations the event makes. */
-static size_t try_all(const Event *e, usec_t at) {
-        size_t n = 0;
+/* How many allocations an event makes, and without how many of them it is refused. */
+typedef struct Needs {
+        size_t n_all, n_must;
+} Needs;
 
-        for (;;) {
+static Needs try_all(const Event *e, usec_t at) {
+        _cleanup_(snapshot_unrefp) Snapshot *as_shared = NULL;
+        _cleanup_(state_freep) State *as_it_should = make(&as_shared);
+        Needs needs = {};
+
+        assert_int_equal(state_apply(as_it_should, e, fixture_time(at)), 0);
+        for (;; needs.n_all++) {
                 _cleanup_(snapshot_unrefp) Snapshot *shared = NULL;
                 _cleanup_(state_freep) State *s = make(&shared);
                 uint64_t before = hash_of(s);
                 int r;
 
-                n_left = n;
+                n_left = needs.n_all;
                 r = state_apply(s, e, fixture_time(at));
                 if (n_left != SIZE_MAX) {
                         n_left = SIZE_MAX;
                         assert_int_equal(r, 0);
-                        return n;
+                        return needs;
+                }
+                if (r == 0) {
+                        assert_same_checks(s, as_it_should);
+                        assert_false(has_same_texts(s, as_it_should));
+                        continue;
                 }
                 assert_int_equal(r, -ENOMEM);
                 assert_int_equal(hash_of(s), before);
-                n++;
+                needs.n_must++;
         }
 }
 
@@ -107,12 +166,13 @@ static void test_events(void **state _unused_) {
                               .state = HEALTH_UNHEALTHY,
                               .until_boottime = USEC_INFINITY };
         Drain drain = { .is_active = true, .until_boottime = USEC_INFINITY };
-        Result r = fixture_result(OUTCOME_PASS);
+        Result pass = fixture_result(OUTCOME_PASS), fail = fixture_result(OUTCOME_FAIL);
         const struct {
                 Event event;
                 size_t n_min;
         } table[] = {
-                { { .type = EVENT_RESULT, .check = 3, .result = &r }, 2 },
+                { { .type = EVENT_RESULT, .check = 3, .result = &pass }, 2 },
+                { { .type = EVENT_RESULT, .check = 3, .result = &fail }, 2 },
                 { { .type = EVENT_UNIT, .unit = UNIT_ACTIVE, .invocation_id = "bb" }, 3 },
                 { { .type = EVENT_DRAIN, .service = 0, .drain = &drain }, 1 },
                 { { .type = EVENT_DRAIN, .service = INDEX_NONE, .drain = &drain }, 0 },
@@ -122,12 +182,21 @@ static void test_events(void **state _unused_) {
                 { { .type = EVENT_CONFIG, .config = config }, 7 },
                 { { .type = EVENT_CONFIG, .reload_error = "a:1: b" }, 1 },
         };
+        Needs needs;
 
+        result_add_value(&fail, "clients", 12, "");
         for (size_t i = 0; i < ELEMENTSOF(table); i++)
-                assert_true(try_all(&table[i].event, 2 * SEC) >= table[i].n_min);
+                assert_true(try_all(&table[i].event, 2 * SEC).n_must >= table[i].n_min);
 
-        /* What expires is copied whole before any of it changes: three checks and a drain. */
-        assert_int_equal(try_all(&(Event){ .type = EVENT_TICK }, 60 * SEC), 4);
+        /* The message as the latest, as the first and as the reason, and the value. */
+        needs = try_all(&table[1].event, 2 * SEC);
+        assert_int_equal(needs.n_all - needs.n_must, 4);
+
+        /* What expires is copied whole before any of it changes: three checks with the message of
+         * their result, and a drain. Then each check gets a reason. */
+        needs = try_all(&(Event){ .type = EVENT_TICK }, 60 * SEC);
+        assert_int_equal(needs.n_must, 7);
+        assert_int_equal(needs.n_all, 10);
 }
 
 static void test_new(void **state _unused_) {

@@ -368,7 +368,7 @@ static void test_override(void **state _unused_) {
         fixture_apply_tick(s, fixture_time(100 * SEC - 1));
         assert_int_equal(s->checks[0]->state, HEALTH_HEALTHY);
         fixture_apply_tick(s, fixture_time(100 * SEC));
-        assert_false(s->checks[0]->override.is_active);
+        assert_false(check_state_override(s->checks[0])->is_active);
         assert_int_equal(s->checks[0]->state, s->checks[0]->measured);
         fixture_apply_override(s, 0, HEALTH_HEALTHY, USEC_INFINITY, fixture_time(101 * SEC));
         fixture_apply_tick(s, fixture_time(USEC_PER_DAY));
@@ -379,7 +379,7 @@ static void test_override(void **state _unused_) {
 
         /* One that is over already is none. */
         fixture_apply_override(s, 0, HEALTH_HEALTHY, until, fixture_time(USEC_PER_DAY + 2));
-        assert_false(s->checks[0]->override.is_active);
+        assert_false(check_state_override(s->checks[0])->is_active);
 }
 
 int main(void) {
