@@ -34,10 +34,10 @@ typedef enum RedisStep {
 } RedisStep;
 
 typedef struct RedisInstance {
-        Check *check;    /* borrowed */
-        RedisLink link;  /* to the server */
-        StrBuf question; /* what each run asks from PING on */
-        RedisSentinels sentinels;
+        Check *check;              /* borrowed */
+        RedisLink link;            /* to the server */
+        StrBuf question;           /* what each run asks from PING on */
+        RedisSentinels *sentinels; /* owned; NULL: the server's address is configured */
         TlsKeeper keeper;
         usec_t dialed_usec; /* CLOCK_MONOTONIC: when the connection was made */
         CheckRun *run;      /* borrowed; NULL while nothing is expected from the server */
@@ -325,18 +325,18 @@ static int redis_open(Check *check) {
                 .userdata = i,
         };
         r = redis_make_question(i);
-        if (r < 0 || !s->sentinel_master)
-                return r;
-        return redis_sentinels_init(&i->sentinels, check, check_shared(check), &sentinels_handlers,
-                                    i);
+        if (r >= 0 && s->sentinel_master)
+                r = redis_sentinels_new(check, check_shared(check), &sentinels_handlers, i,
+                                        &i->sentinels);
+        if (r < 0)
+                strbuf_done(&i->question);
+        return r;
 }
 
 static void redis_close(Check *check) {
-        const RedisSettings *s = check_settings(check);
         RedisInstance *i = check_instance(check);
 
-        if (s->sentinel_master)
-                redis_sentinels_done(&i->sentinels);
+        redis_sentinels_free(i->sentinels);
         redis_link_close(&i->link);
         tls_keeper_done(&i->keeper);
         strbuf_done(&i->question);
@@ -353,22 +353,21 @@ static int redis_start(CheckRun *run) {
                 redis_finish(i, &r->result);
                 return 0;
         }
-        if (!s->sentinel_master)
+        if (!i->sentinels)
                 return redis_go(i, &s->address);
         check_run_set_phase(run, "asking the sentinels");
-        return redis_sentinels_ask(&i->sentinels, i->keeper.context);
+        return redis_sentinels_ask(i->sentinels, i->keeper.context);
 }
 
 /* A reply that is still due would be taken for the next run's. */
 static void redis_stop(CheckRun *run) {
-        const RedisSettings *s = check_run_settings(run);
         RedisInstance *i = check_run_instance(run);
 
         if (i->run != run)
                 return;
         i->run = NULL;
-        if (s->sentinel_master)
-                redis_sentinels_stop(&i->sentinels);
+        if (i->sentinels)
+                redis_sentinels_stop(i->sentinels);
         redis_link_close(&i->link);
 }
 

@@ -171,15 +171,27 @@ static int on_patience(sd_event_source *source _unused_, uint64_t usec _unused_,
 
 /* -- for the driver ---------------------------------------------------------------------------- */
 
-int redis_sentinels_init(RedisSentinels *s, Check *check, RedisPool *pool,
-                         const RedisSentinelsHandlers *handlers, void *userdata) {
+RedisSentinels *redis_sentinels_free(RedisSentinels *s) {
+        if (!s)
+                return NULL;
+        redis_link_close(&s->link);
+        sd_event_source_disable_unref(s->patience);
+        free(s);
+        return NULL;
+}
+
+int redis_sentinels_new(Check *check, RedisPool *pool, const RedisSentinelsHandlers *handlers,
+                        void *userdata, RedisSentinels **ret) {
         static const RedisLinkHandlers link_handlers = {
                 .connected = on_connected,
                 .replied = on_replied,
                 .failed = on_failed,
         };
+        _cleanup_(redis_sentinels_freep) RedisSentinels *s = calloc(1, sizeof(RedisSentinels));
         int r;
 
+        if (!s)
+                return -ENOMEM;
         *s = (RedisSentinels){
                 .check = check,
                 .handlers = handlers,
@@ -189,7 +201,11 @@ int redis_sentinels_init(RedisSentinels *s, Check *check, RedisPool *pool,
         r = sd_event_add_time_relative(engine_event(check_engine(check)), &s->patience,
                                        CLOCK_MONOTONIC, PATIENCE_USEC, ACCURACY_USEC, on_patience,
                                        s);
-        return r < 0 ? r : sd_event_source_set_enabled(s->patience, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+        sd_event_source_set_enabled(s->patience, SD_EVENT_OFF);
+        *ret = TAKE(s);
+        return 0;
 }
 
 int redis_sentinels_ask(RedisSentinels *s, TlsContext *tls) {
@@ -212,9 +228,4 @@ void redis_sentinels_stop(RedisSentinels *s) {
         redis_link_close(&s->link);
         /* It was silent to the end: the next run begins with the next. */
         s->current = (s->current + 1) % sentinels_settings(s)->sentinels.n;
-}
-
-void redis_sentinels_done(RedisSentinels *s) {
-        redis_link_close(&s->link);
-        s->patience = sd_event_source_disable_unref(s->patience);
 }

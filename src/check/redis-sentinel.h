@@ -13,8 +13,8 @@ typedef struct RedisSentinelsHandlers {
         void (*failed)(void *userdata, const Result *why);
 } RedisSentinelsHandlers;
 
-/* Stands in its holder's memory. Handlers are called from the loop, never from a function below,
- * and may begin the next question. */
+/* Handlers are called from the loop, never from a function below, and may begin the next question.
+ */
 typedef struct RedisSentinels {
         Check *check;                           /* borrowed */
         const RedisSentinelsHandlers *handlers; /* borrowed, constant */
@@ -29,13 +29,13 @@ typedef struct RedisSentinels {
         sd_event_source *patience; /* owned; on while others are left */
 } RedisSentinels;
 
-int redis_sentinels_init(RedisSentinels *s, Check *check, RedisPool *pool,
-                         const RedisSentinelsHandlers *handlers, void *userdata);
+int redis_sentinels_new(Check *check, RedisPool *pool, const RedisSentinelsHandlers *handlers,
+                        void *userdata, RedisSentinels **ret);
+RedisSentinels *redis_sentinels_free(RedisSentinels *s);
+DEFINE_CLEANUP(RedisSentinels *, redis_sentinels_free);
 
 /* One handler will be called, unless redis_sentinels_stop() comes first. */
 int redis_sentinels_ask(RedisSentinels *s, TlsContext *tls);
 
 /* Forgets the question. */
 void redis_sentinels_stop(RedisSentinels *s);
-
-void redis_sentinels_done(RedisSentinels *s);
