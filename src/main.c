@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,8 @@
 #include "daemon.h"
 #include "probe-url.h"
 #include "verify.h"
+
+#define LARGE_BYTES (128 << 10)
 
 typedef enum Mode { MODE_DAEMON, MODE_VERIFY, MODE_PROBE } Mode;
 
@@ -246,6 +249,14 @@ static int runtime_directory_lock(const char *directory, int *ret_fd) {
         return 0;
 }
 
+/* What is large, such as the text of the file for the next start, goes back to the system as soon
+ * as it is freed: by itself glibc would take its size as a reason to hold on to such memory. And
+ * helper threads need no heaps of their own, as they allocate little. */
+static void memory_prepare(void) {
+        mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+        mallopt(M_ARENA_MAX, 1);
+}
+
 /* Signals that the event loop takes are blocked before any thread is there; a peer that goes away
  * is an error of a write, not a signal; and nobody of our uid reads secrets from our memory. */
 static void process_prepare(void) {
@@ -280,6 +291,7 @@ static int run_daemon(const Arguments *a) {
         DaemonOptions options;
         int r;
 
+        memory_prepare();
         process_prepare();
         r = runtime_directory_find(a, runtime_directory);
         if (r < 0)

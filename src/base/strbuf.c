@@ -79,10 +79,13 @@ void strbuf_reset(StrBuf *b) {
 }
 
 int strbuf_finish(StrBuf *b, char **ret) {
+        char *text;
+
         strbuf_append_bytes(b, "", 0);
         if (b->failed)
                 return -ENOMEM;
-        *ret = TAKE(b->text);
+        text = realloc(b->text, b->length + 1);
+        *ret = text ? text : b->text;
         *b = (StrBuf){};
         return 0;
 }

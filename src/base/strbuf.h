@@ -25,5 +25,6 @@ void strbuf_vprintf(StrBuf *b, const char *format, va_list ap) _printf_(2, 0);
 /* Empties the text and keeps the memory. */
 void strbuf_reset(StrBuf *b);
 
-/* Hands over the text (never NULL on success) and empties b. -ENOMEM if any append failed. */
+/* Hands over the text (never NULL on success), without room for more, and empties b. -ENOMEM if any
+ * append failed. */
 int strbuf_finish(StrBuf *b, char **ret);
