@@ -5,7 +5,7 @@ import json
 import pathlib
 import subprocess
 
-from lib.process import CLEAN_ENVIRONMENT, Process, Server, eventually
+from lib.process import CLEAN_ENVIRONMENT, PATIENCE, Process, Server, eventually
 
 CONFIGURATION = """\
 <!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -55,7 +55,7 @@ class Bus(Server):
         assert self.process.exit_code is None, self.process.log
         return self.busctl("list", "--no-legend").returncode == 0
 
-    def busctl(self, *argv, user=None, within=10):
+    def busctl(self, *argv, user=None, within=PATIENCE):
         as_user = [f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
         return subprocess.run(
             ["/usr/bin/setpriv", *as_user, "/usr/bin/busctl", f"--address={self.address}",

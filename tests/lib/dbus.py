@@ -5,7 +5,7 @@ import time
 
 from gi.repository import Gio, GLib
 
-from lib.process import SLOWNESS
+from lib.process import PATIENCE, SLOWNESS
 
 MANAGER = "/org/vitald1"
 
@@ -78,7 +78,7 @@ class Client:
         while self.context.iteration(False):
             pass
 
-    def call(self, path, interface, member, arguments=None, destination=None, within=10):
+    def call(self, path, interface, member, arguments=None, destination=None, within=PATIENCE):
         """arguments: a GLib.Variant tuple. Returns the reply's arguments as a tuple."""
         try:
             reply = self.connection.call_sync(

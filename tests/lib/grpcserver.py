@@ -32,7 +32,7 @@ class GrpcServer(Server):
             ["/usr/bin/python3", "-B", "-m", "lib.grpcserver",
              json.dumps(self.settings | {"ready": str(self.ready)})],
             self.directory / "grpc.log", cwd=pathlib.Path(__file__).parent.parent)
-        eventually(self._is_ready, within=15, what="gRPC server")
+        eventually(self._is_ready, within=60, what="gRPC server")
 
     def _is_ready(self):
         assert self.process.exit_code is None, self.process.log

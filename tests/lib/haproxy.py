@@ -7,7 +7,7 @@ import pathlib
 import socket
 import subprocess
 
-from lib.process import CLEAN_ENVIRONMENT, SLOWNESS, eventually, free_port
+from lib.process import CLEAN_ENVIRONMENT, PATIENCE, SLOWNESS, eventually, free_port
 
 
 class Haproxy:
@@ -34,12 +34,12 @@ class Haproxy:
                 ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--", "/usr/sbin/haproxy", "-db", "-f",
                  str(configuration)], stdin=subprocess.DEVNULL, stdout=log,
                 stderr=subprocess.STDOUT, env=CLEAN_ENVIRONMENT)
-        eventually(self.servers, within=10, what="HAProxy's statistics")
+        eventually(self.servers, what="HAProxy's statistics")
         return self
 
     def __exit__(self, *_):
         self.process.terminate()
-        self.process.wait(10 * SLOWNESS)
+        self.process.wait(PATIENCE * SLOWNESS)
 
     @property
     def log(self):
@@ -47,7 +47,7 @@ class Haproxy:
 
     def command(self, text):
         with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(5 * SLOWNESS)
+            s.settimeout(PATIENCE * SLOWNESS)
             s.connect(str(self.stats))
             s.sendall(text.encode() + b"\n")
             return b"".join(iter(lambda: s.recv(65536), b"")).decode()

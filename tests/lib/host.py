@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import tempfile
 
-from lib.process import CLEAN_ENVIRONMENT, Process, children_of, eventually
+from lib.process import CLEAN_ENVIRONMENT, PATIENCE, Process, children_of, eventually
 from lib.vitald import Answer, fetch
 
 CLONE_NEWNET = 0x40000000
@@ -78,7 +78,7 @@ class Host:
             unshare.append(str(self.stage))
         enter = f"echo $$ >{self.cgroup}/cgroup.procs; exec {shlex.join(unshare)}"
         self.process = Process(["/bin/sh", "-ec", enter], self.directory / "boot.log")
-        eventually(self._is_up, within=60, every=0.05, what="systemd as PID 1")
+        eventually(self._is_up, within=180, every=0.05, what="systemd as PID 1")
 
     def _is_up(self):
         assert self.process.exit_code is None, self.process.log
@@ -96,7 +96,7 @@ class Host:
         if getattr(self, "process", None):
             self.process.kill9()        # unshare ignores SIGTERM; --kill-child takes PID 1 along.
         if getattr(self, "cgroup", None):
-            eventually(self._remove_cgroup, within=10, what="the cgroup to be empty")
+            eventually(self._remove_cgroup, within=60, what="the cgroup to be empty")
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _remove_cgroup(self):
@@ -111,7 +111,7 @@ class Host:
         """Its file system, as a path of ours."""
         return pathlib.Path(f"/proc/{self.pid}/root")
 
-    def run(self, argv, check=True, user=None, within=60, **options):
+    def run(self, argv, check=True, user=None, within=100, **options):
         """A command inside; returns the CompletedProcess with text."""
         enter = ["/usr/bin/nsenter", "-t", str(self.pid), "-m", "-p", "-u", "-n", "-i", "-C"]
         if user:
@@ -146,7 +146,9 @@ class Host:
         return self.run(["busctl", "--no-pager", *argv], **options)
 
     def journal(self, *argv):
-        """Entries as dicts; argv are matches and options of journalctl."""
+        """Entries as dicts, with all that was sent until now; argv are matches and options of
+        journalctl."""
+        self.run(["journalctl", "--sync"], check=False)
         done = self.run(["journalctl", "--no-pager", "-q", "-o", "json", *argv], check=False)
         return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -170,6 +172,11 @@ class Host:
             (self.root / path.lstrip("/")).unlink(missing_ok=True)
         self.systemctl("daemon-reload")
 
+    def reexec(self):
+        """systemd executes itself anew; returns when it answers again."""
+        self.systemctl("daemon-reexec", check=False)    # Cut off, where it was too quick.
+        eventually(lambda: self.show("init.scope", "ActiveState") == "active", what="systemd")
+
     @contextlib.contextmanager
     def network(self):
         """This thread's new sockets belong to the host; those of other threads do not."""
@@ -181,12 +188,13 @@ class Host:
             finally:
                 setns(ours)
 
-    def get(self, path="/health", port=9911, address="127.0.0.1", within=5.0, **options) -> Answer:
+    def get(self, path="/health", port=9911, address="127.0.0.1", within=PATIENCE,
+            **options) -> Answer:
         """One HTTP request from inside."""
         with self.network():
             return fetch((address, port), path, within=within, **options)
 
-    def get_local(self, path="/health", within=5.0, **options) -> Answer:
+    def get_local(self, path="/health", within=PATIENCE, **options) -> Answer:
         """The same over vitald's own unix socket."""
         return fetch(self.root / "run/vitald/http.sock", path, within=within, **options)
 

@@ -6,7 +6,7 @@ import resource
 import socket
 import struct
 
-from lib.process import SLOWNESS, Process, Server
+from lib.process import PATIENCE, SLOWNESS, Process, Server
 from lib.vitald import build_directory
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -21,7 +21,7 @@ def cpu_seconds(pid):
 class Client:
     """One connection; read_answer() gives (status, headers, body) of the next answer."""
 
-    def __init__(self, address, within=5.0, bind=None, receive_buffer=None):
+    def __init__(self, address, within=PATIENCE, bind=None, receive_buffer=None):
         if isinstance(address, tuple):
             family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         else:

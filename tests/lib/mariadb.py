@@ -48,7 +48,7 @@ class Mariadb(Server):
              "--innodb-log-file-size=4M", "--innodb-flush-log-at-trx-commit=0",
              "--skip-name-resolve", *self._tls_options(), *self.options],
             self.directory / "mariadb.log")
-        eventually(self._answers, within=30, what=f"mariadbd on {self.port}", every=0.1)
+        eventually(self._answers, within=60, what=f"mariadbd on {self.port}", every=0.1)
 
     def _tls_options(self):
         return [f"--ssl-cert={self.tls.certificate}", f"--ssl-key={self.tls.key}",

@@ -8,7 +8,7 @@ import socket
 import subprocess
 
 from lib.host import setns
-from lib.process import Process, SLOWNESS, eventually
+from lib.process import PATIENCE, Process, SLOWNESS, eventually
 from lib.vitald import Answer
 
 # Whatever is in these belongs to the network's one host.
@@ -64,7 +64,7 @@ class Network:
         self.port = s.getsockname()[1]
         return s
 
-    def connect(self, source, within=5.0):
+    def connect(self, source, within=PATIENCE):
         target = {"127": "127.0.0.1", "::1": "::1"}.get(source[:3]) or (
             "2001:db8::ffff" if ":" in source else "192.0.2.200")
         family = socket.AF_INET6 if ":" in source else socket.AF_INET

@@ -44,7 +44,7 @@ class Nginx(Server):
                                                       tls=self.tls))
         self.process = Process(["/usr/sbin/nginx", "-p", self.directory, "-c", configuration],
                                self.directory / "nginx.log")
-        eventually(self._answers, within=10, what=f"nginx on {self.port}")
+        eventually(self._answers, what=f"nginx on {self.port}")
 
     def _answers(self):
         assert self.process.exit_code is None, self.process.log

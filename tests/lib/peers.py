@@ -60,9 +60,10 @@ class TcpServer:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._listener.bind((self.host, self.port))
         self._listener.listen(128)
-        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+        threading.Thread(target=self._accept, args=(self._listener, self.closing),
+                         daemon=True).start()
 
-    def _accept(self, listener):
+    def _accept(self, listener, closing):
         while True:
             try:
                 connection, _ = listener.accept()
@@ -73,6 +74,11 @@ class TcpServer:
             with self._lock:
                 self.connections += 1
                 self._open.add(connection)
+            if closing.is_set():    # It came in the same moment; nobody else ends it any more.
+                with self._lock:
+                    self._open.discard(connection)
+                connection.close()
+                continue
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection):

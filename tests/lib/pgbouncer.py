@@ -40,7 +40,7 @@ pool_mode = transaction
             shutil.chown(self.directory, self.user, self.user)
         self.process = Process(["/usr/sbin/pgbouncer", path], self.directory / "pgbouncer.log",
                                user=self.user)
-        eventually(self._answers, within=20, what=f"pgbouncer on {self.port}")
+        eventually(self._answers, what=f"pgbouncer on {self.port}")
 
     def _answers(self):
         assert self.process.exit_code is None, self.process.log

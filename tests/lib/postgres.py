@@ -85,7 +85,7 @@ class Postgres(Server):
             argv += ["-c", setting]
         self.process = Process(argv, self.directory / "postgres.log", user=self.user,
                                cwd=self.directory)
-        eventually(self._answers, within=20, what=f"postgres on {self.port}")
+        eventually(self._answers, within=60, what=f"postgres on {self.port}")
         if fresh:
             self._fill()
 

@@ -50,7 +50,7 @@ def memory_cgroup(limit=LIMIT):
         def remove():
             directory.rmdir()
             return True
-        eventually(remove, within=10, what="the cgroup to be empty")
+        eventually(remove, what="the cgroup to be empty")
 
 
 class Pressure:

@@ -20,7 +20,7 @@ class ProbeLoad:
     """
 
     def __init__(self, address, path="/health/live", threads=3, within=contextlib.nullcontext,
-                 patience=20.0, pause=0.0, keeps=False):
+                 patience=60.0, pause=0.0, keeps=False):
         """within: called in each thread; what it returns is entered for each connection.
 
         pause: seconds between an answer and the thread's next probe.
@@ -50,7 +50,7 @@ class ProbeLoad:
     def count(self):
         return sum(self.answers.values())
 
-    def wait_for(self, more, within=30.0):
+    def wait_for(self, more, within=100.0):
         """Until so many more probes have been answered."""
         goal, deadline = self.count + more, time.monotonic() + within
         while self.count < goal:

@@ -18,12 +18,16 @@ CLEAN_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:
 # Under valgrind everything takes several times as long; every deadline is stretched alike.
 SLOWNESS = 8 if os.environ.get("VITALD_VALGRIND") else 1
 
+# How long is waited for what comes by itself: far longer than it takes, as a machine that has other
+# things to do stands still for seconds. What has to be quick is measured, and not waited for.
+PATIENCE = 20
 
-def eventually(condition, within=15.0, every=0.01, what=None):
+
+def eventually(condition, within=PATIENCE, every=0.01, what=None):
     """Calls condition until it returns something true, and returns that.
 
-    An AssertionError or an OSError inside counts as "not yet"; the last one is shown when the
-    time is up.
+    An AssertionError, what is not there and a program that fails or takes too long count as "not
+    yet"; the last one is shown when the time is up.
     """
     deadline = time.monotonic() + within * SLOWNESS
     while True:
@@ -32,7 +36,8 @@ def eventually(condition, within=15.0, every=0.01, what=None):
             value = condition()
             if value:
                 return value
-        except (AssertionError, OSError, ValueError, KeyError) as e:
+        except (AssertionError, OSError, ValueError, LookupError,
+                subprocess.SubprocessError) as e:
             value, error = None, e
         if time.monotonic() > deadline:
             name = what or getattr(condition, "__name__", "condition")
@@ -213,10 +218,10 @@ class Process:
         if self.exit_code is None:
             os.kill(self.pid, number)
 
-    def wait(self, within=15.0):
+    def wait(self, within=PATIENCE):
         return self.popen.wait(within * SLOWNESS)
 
-    def stop(self, within=5.0):
+    def stop(self, within=PATIENCE):
         """SIGTERM, and SIGKILL for what does not end in time. Returns the exit code."""
         self.signal(signal.SIGCONT)
         self.signal(signal.SIGTERM)

@@ -8,7 +8,7 @@ import select
 import socket
 import subprocess
 
-from lib.process import CLEAN_ENVIRONMENT
+from lib.process import CLEAN_ENVIRONMENT, PATIENCE
 
 NOBODY = 65534
 
@@ -41,7 +41,7 @@ class Sender:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         self.socket.sendmsg([data], rights, 0, self.path)
 
-    def barrier(self, within=10):
+    def barrier(self, within=PATIENCE):
         """Until all that was sent before has been taken in, as sd_notify_barrier(3) does."""
         ours, theirs = os.pipe()
         try:

@@ -99,7 +99,7 @@ class RabbitMQ(Server):
             self.epmd = Process(["/usr/bin/epmd", "-port", self.epmd_port, "-address", "127.0.0.1"],
                                 self.directory / "epmd.log")
         self.process = Process([SERVER], self.directory / "rabbitmq.log", env=self.environment)
-        eventually(self._answers, within=60, what=f"RabbitMQ on {self.port}", every=0.2)
+        eventually(self._answers, within=100, what=f"RabbitMQ on {self.port}", every=0.2)
 
     def _answers(self):
         assert self.process.exit_code is None, self.process.log

@@ -4,7 +4,7 @@
 import pathlib
 import socket
 
-from lib.process import Process, Server, eventually, free_port
+from lib.process import PATIENCE, Process, Server, eventually, free_port
 
 
 class Redis(Server):
@@ -42,13 +42,13 @@ class Redis(Server):
                      "--tls-key-file", self.tls.key, "--tls-ca-cert-file", self.tls.ca,
                      "--tls-auth-clients", self.tls_auth]
         self.process = Process(argv + self.options, self.directory / "redis.log")
-        eventually(self._answers, within=10, what=f"redis-server on {self.port}")
+        eventually(self._answers, what=f"redis-server on {self.port}")
 
     def _answers(self):
         assert self.process.exit_code is None, self.process.log
         return self.command("PING", login=False)[:1] in (b"+", b"-")
 
-    def command(self, *words, login=True, within=20.0):
+    def command(self, *words, login=True, within=PATIENCE):
         """One command; the raw reply, without its last line end."""
         with socket.create_connection((self.host, self.port), timeout=within) as s:
             if login and self.password:
@@ -67,8 +67,8 @@ def replica_of(master, directory, options=()):
     """Running, and its link is up."""
     replica = Redis(directory, options=["--replicaof", master.host, str(master.port), *options])
     replica.start()
-    eventually(lambda: replica.info("master_link_status") == "up", within=20, what="link")
-    eventually(lambda: "state=online" in (master.info("slave0") or ""), within=20, what="link")
+    eventually(lambda: replica.info("master_link_status") == "up", within=60, what="link")
+    eventually(lambda: "state=online" in (master.info("slave0") or ""), within=60, what="link")
     return replica
 
 
@@ -89,7 +89,7 @@ class Sentinel(Redis):
                             + (f"requirepass {self.password}\n" if self.password else ""))
         self.process = Process(["/usr/bin/redis-server", file, "--sentinel"],
                                self.directory / "sentinel.log")
-        eventually(self._answers, within=10, what=f"sentinel on {self.port}")
+        eventually(self._answers, what=f"sentinel on {self.port}")
 
     def knows_replicas(self, n):
         """Whether it could make one of them the master."""

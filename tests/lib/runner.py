@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from lib.process import CLEAN_ENVIRONMENT, SLOWNESS
+from lib.process import CLEAN_ENVIRONMENT, PATIENCE, SLOWNESS
 from lib.vitald import INHERITED, REPORTS, VALGRIND, build_directory
 
 
@@ -77,7 +77,7 @@ class CheckRunner:
             self.popen.send_signal(signal.SIGCONT)
             self.popen.stdin.close()
         try:
-            code = self.popen.wait(10 * SLOWNESS)
+            code = self.popen.wait(PATIENCE * SLOWNESS)
         except subprocess.TimeoutExpired:
             self.popen.kill()
             code = self.popen.wait()
@@ -114,7 +114,7 @@ class CheckRunner:
         return (len(list(pathlib.Path(f"/proc/{self.pid}/fd").iterdir())),
                 int(smaps.partition("\nPrivate_Dirty:")[2].split()[0]))
 
-    def next(self, within=15.0):
+    def next(self, within=PATIENCE):
         """The next result of any check; an error at once when the program has ended."""
         try:
             result = self.results.get(timeout=within * SLOWNESS)
@@ -125,13 +125,21 @@ class CheckRunner:
             raise AssertionError(f"the program has ended; {self.log}")
         return result
 
-    def next_of(self, check, within=15.0):
+    def next_of(self, check, within=PATIENCE):
         while True:
             result = self.next(within)
             if result.get("check") == check:
                 return result
 
-    def first_of(self, count, within=15.0):
+    def next_answered(self, within=PATIENCE):
+        """The next result that does not only say that nobody answered in time, which may happen
+        where this machine has too much to do."""
+        while True:
+            result = self.next(within)
+            if result.get("reason") != "timeout":
+                return result
+
+    def first_of(self, count, within=PATIENCE):
         """{check: its first result} of so many checks, whatever else they report meanwhile."""
         results = {}
         while len(results) < count:
@@ -147,7 +155,7 @@ class CheckRunner:
     def is_quiet(self):
         return self.results.empty()
 
-    def next_that(self, within=15.0, **fields):
+    def next_that(self, within=PATIENCE, **fields):
         """The next result that looks so."""
         while True:
             result = self.next(within)

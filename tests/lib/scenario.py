@@ -41,3 +41,11 @@ def percentile(values, share):
     """The smallest value that this share of them does not exceed."""
     ordered = sorted(values)
     return ordered[max(0, -int(-len(ordered) * share // 1) - 1)]
+
+
+def assert_prompt(delays, limit=0.05):
+    """Seconds, of many: a machine that stands still now and then delays some of them, one that has
+    nothing else to do the fewest; what waits for an interval, or looks now and then, all."""
+    middle = percentile(delays, 0.5)
+    print(f"median {1000 * middle:.1f} ms, maximum {1000 * max(delays):.1f} ms")
+    assert middle < limit and percentile(delays, 0.9) < 1, sorted(delays)

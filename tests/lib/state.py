@@ -79,7 +79,7 @@ class Restarts:
                                       for service in kept["services"]
                                       for check in service["checks"]}
             return True
-        eventually(is_there, within=20, what="what is known in the file")
+        eventually(is_there, what="what is known in the file")
 
     def transitions(self):
         return [line for line in self.log.splitlines() if any(flip in line for flip in FLIPS)]

@@ -11,7 +11,7 @@ import socket
 
 from lib.dbus import MANAGER, Client
 from lib.dialects import READERS
-from lib.process import SLOWNESS
+from lib.process import PATIENCE, SLOWNESS
 from lib.vitald import Answer, parse_metrics
 
 GOOD = ("healthy", "degraded")
@@ -28,7 +28,7 @@ class Page:
         self.path = "/health/" + kind + (f"/{subject}" if subject else "")
         if dialect:
             self.path += f"?format={dialect}"
-        self.connection = http.client.HTTPConnection(*daemon.address, timeout=5 * SLOWNESS)
+        self.connection = http.client.HTTPConnection(*daemon.address, timeout=PATIENCE * SLOWNESS)
 
     def close(self):
         self.connection.close()
@@ -171,7 +171,7 @@ class Agent:
     def read(self):
         """None where something changed meanwhile."""
         before, facts = self.witness.read()
-        with socket.create_connection(self.address, timeout=5 * SLOWNESS) as s:
+        with socket.create_connection(self.address, timeout=PATIENCE * SLOWNESS) as s:
             s.sendall(self.subject.encode() + b"\n")
             line = b"".join(iter(lambda: s.recv(4096), b"")).decode()
         if self.witness.read()[0] != before:

@@ -14,7 +14,7 @@ import subprocess
 
 import pytest
 
-from lib.process import (CLEAN_ENVIRONMENT, Process, SLOWNESS, eventually, free_port)
+from lib.process import (CLEAN_ENVIRONMENT, PATIENCE, Process, SLOWNESS, eventually, free_port)
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 
@@ -103,7 +103,7 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
-def fetch(address, path="/health", method="GET", headers=None, within=5.0):
+def fetch(address, path="/health", method="GET", headers=None, within=PATIENCE):
     """One request on a connection of its own; address is (host, port) or a unix socket's path."""
     within *= SLOWNESS
     if isinstance(address, tuple):
@@ -220,13 +220,13 @@ class Vitald:
             self.wait_until_answering()
         return self
 
-    def wait_until_answering(self, within=20):
+    def wait_until_answering(self, within=PATIENCE):
         def answers():
             assert self.process.exit_code is None, f"exited {self.process.exit_code}:\n{self.log}"
             return self.get("/health").status
         return eventually(answers, within=within, what="first answer of vitald")
 
-    def stop(self, within=10):
+    def stop(self, within=PATIENCE):
         """SIGTERM; asserts a clean exit and a log without reports, and returns the exit code."""
         if self.process is None:
             return None
@@ -261,7 +261,7 @@ class Vitald:
 
     # -- questions --
 
-    def get(self, path="/health", local=False, method="GET", headers=None, within=5.0):
+    def get(self, path="/health", local=False, method="GET", headers=None, within=PATIENCE):
         return fetch(self.local if local else self.address, path, method, headers, within)
 
     def ready(self):
@@ -270,7 +270,7 @@ class Vitald:
     def metrics(self):
         return parse_metrics(self.get("/metrics").text)
 
-    def wait_status(self, path, status, within=20):
+    def wait_status(self, path, status, within=PATIENCE):
         """Until the route answers with this status; returns that answer."""
         def matches():
             answer = self.get(path)
@@ -278,7 +278,7 @@ class Vitald:
             return answer
         return eventually(matches, within=within, what=f"{path} -> {status}")
 
-    def wait_check(self, name, within=20, **fields):
+    def wait_check(self, name, within=PATIENCE, **fields):
         """Until the check looks so on /health/ready, e.g. healthy=False, reason="timeout"."""
         def matches():
             answer = self.ready()
