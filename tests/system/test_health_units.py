@@ -19,7 +19,7 @@ def host(vitald_host):
     """A service that is ready while there is a file."""
     vitald_host.write("/etc/vitald/services/orders.conf",
                       "[Check file]\nType=file\nPath=/run/orders.up\nInterval=200ms\n"
-                      "RetryInterval=50ms\nFailureThreshold=1\n")
+                      "RetryInterval=50ms\nFailureThreshold=1\nMaxAge=1min\n")
     vitald_host.write("/etc/systemd/system/bound.service",
                       DEPENDENT.format(how="BindsTo", install="[Install]\n"
                                        "WantedBy=vitald-ready@orders.service\n"))
@@ -59,7 +59,7 @@ def test_others_wait_start_and_stop_with_it(host):
     eventually(lambda: state(host, "vitald-ready@orders") == "activating")
 
     up(host)
-    eventually(lambda: state(host, "bound") == "active", within=10)
+    eventually(lambda: state(host, "bound") == "active")
     host.systemctl("stop", "waiting.service", "bound.service", "vitald-ready@orders.service")
 
 

@@ -22,6 +22,7 @@ UNITS = {"told@.service": "[Unit]\nStartLimitIntervalSec=0\n"
                           f"ExecStart=/bin/sh -ec 'echo began $VITALD_STATE >> {OUT}; "
                           f"while ! [ -e /run/go ]; do sleep 0.05; done'\n"}
 BURST, PERIOD = 3, 10       # As in output/hooks.h.
+DRAIN_SECONDS = 8
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def wait_told(host, *expected):
         assert len(lines_told) == len(expected), lines_told
         assert all(a.startswith(b) for a, b in zip(lines_told, expected)), lines_told
         return True
-    eventually(are_there, within=20, what="what units were told")
+    eventually(are_there, within=60, what="what units were told")
 
 
 def test_a_unit_is_started_with_the_transition(make, units):
@@ -95,10 +96,11 @@ def test_a_restart_is_no_flip_and_hides_none(make, units):
     assert len(told(units)) == 1
     # What ended while nobody was there is told as soon as somebody is.
     report(daemon, "shop/job", "pass")
-    assert daemon.vitalctl("drain", "shop", "--timeout=4s").returncode == 0
+    ends = time.monotonic() + DRAIN_SECONDS
+    assert daemon.vitalctl("drain", "shop", f"--timeout={DRAIN_SECONDS}s").returncode == 0
     wait_told(units, "shop shop ready", "shop shop not_ready ready", "shop shop ready draining")
     daemon.stop()
-    time.sleep(4)
+    time.sleep(max(0, ends + 0.5 - time.monotonic()))
     daemon.start()
     wait_told(units, "shop shop ready", "shop shop not_ready ready", "shop shop ready draining",
               "shop shop draining ready")
@@ -128,10 +130,11 @@ def test_a_storm_starts_few(make, units):
     def last_is_told():
         assert told(units)[-1].split()[3] == "degraded", told(units)
         return True
-    eventually(last_is_told, within=PERIOD + 10)
+    eventually(last_is_told, within=PERIOD + 60)
+    lines_told = told(units)
     seconds = time.monotonic() - began
-    assert len(told(units)) <= BURST + seconds / PERIOD + 1
-    assert sum(int(line.split()[-1]) for line in told(units)) > 20
+    assert len(lines_told) <= BURST + seconds / PERIOD + 1
+    assert sum(int(line.split()[-1]) for line in lines_told) > 20
 
 
 def test_one_at_a_time(make, units):
@@ -172,16 +175,16 @@ def test_polkit_must_allow_it(vitald_host):
                "[Service]\nOnFlip=vitald-alert@%s.service\n[Check file]\nType=file\n"
                f"Path={flag}\nInterval=100ms\nRetryInterval=100ms\nFailureThreshold=1\n")
     host.systemctl("start", "vitald.socket", "vitald.service")
-    eventually(lambda: host.get("/health/ready").status == 200, within=20)
+    eventually(lambda: host.get("/health/ready").status == 200)
 
     def flip():
         path = host.root / flag.lstrip("/")
         was = path.exists()
         path.unlink() if was else path.touch()
-        eventually(lambda: host.get("/health/ready").status == (503 if was else 200), within=10)
+        eventually(lambda: host.get("/health/ready").status == (503 if was else 200))
     flip()
     missing = "A rule of polkit must allow it"
-    eventually(lambda: any(missing in m for m in host.messages("vitald.service")), within=30)
+    eventually(lambda: any(missing in m for m in host.messages("vitald.service")), within=60)
     flip()
     assert sum(missing in m for m in host.messages("vitald.service")) == 1
     assert told(host) == []
@@ -192,4 +195,4 @@ def test_polkit_must_allow_it(vitald_host):
     host.systemctl("restart", "polkit.service")
     flip()
     eventually(lambda: told(host) and told(host)[-1].startswith("shop shop ready not_ready "),
-               within=30)
+               within=60)

@@ -20,7 +20,9 @@ Timeout=1s
 MaxAge=1500ms
 """
 PLUGIN = "[Check slow]\nType=exec\nCommand=/bin/sleep 0.4\nInterval=500ms\nMaxAge=1min\n"
-SICK = "[Check gone]\nType=tcp\nAddress=127.0.0.1:1\nInterval=1s\nFailureThreshold=1\n"
+SICK = ("[Check gone]\nType=tcp\nAddress=127.0.0.1:1\nInterval=1s\nFailureThreshold=1\n"
+        "MaxAge=1min\n")
+SERVICES = ("orders", "sick", "plugin")
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +30,9 @@ def running(vitald_host):
     """One service that is well, and one that is not."""
     host = vitald_host
     host.write("/etc/vitald/services/orders.conf",
-               section("disk", "MinFree=1K", name="disk", interval="1s")
-               + section("tcp", "Address=127.0.0.1:9911", name="itself", interval="1s"))
+               section("disk", "MinFree=1K", "MaxAge=1min", name="disk", interval="1s")
+               + section("tcp", "Address=127.0.0.1:9911", "MaxAge=1min", name="itself",
+                         interval="1s"))
     host.write("/etc/vitald/services/sick.conf", SICK)
     host.systemctl("start", "vitald.socket", "vitald-local.socket", "vitald.service")
     eventually(lambda: host.get("/health/ready/orders").status == 200)
@@ -57,11 +60,12 @@ def probed(host):
 
 
 def told(host):
-    """What was said of checks, services and the host, and when each of them came to be as it is."""
+    """What was said of these services and their checks, and when each came to be as it is."""
     view = json.loads(host.run(["vitalctl", "status", "--json=short"], check=False).stdout)
-    return (sum("VITALD_STATE" in entry for entry in host.journal("-u", "vitald.service")),
-            {check["Name"]: check["StateChangeTimestamp"]
-             for service in view["Services"] for check in service["Checks"]})
+    return (sum("VITALD_STATE" in entry and entry.get("VITALD_SERVICE") in SERVICES
+                for entry in host.journal("-u", "vitald.service")),
+            {check["Name"]: check["StateChangeTimestamp"] for service in view["Services"]
+             if service["Name"] in SERVICES for check in service["Checks"]})
 
 
 def upgrade(host):
@@ -70,6 +74,7 @@ def upgrade(host):
               "mv /usr/bin/vitald.new /usr/bin/vitald"])
 
 
+@pytest.mark.time_limit(600)
 def test_fault_62_restarts_and_upgrades(running):
     before = told(running)
     with probed(running) as wait:
@@ -83,6 +88,7 @@ def test_fault_62_restarts_and_upgrades(running):
     assert running.show("vitald.socket", "ActiveState") == "active"
 
 
+@pytest.mark.time_limit(600)
 def test_fault_62_reloads(running):
     before = told(running)
     with probed(running) as wait:
@@ -138,13 +144,14 @@ def test_fault_44_killed_for_its_memory(running):
         if cgroup is None:
             pytest.skip("no cgroup that limits memory can be had here")
         running.write("/etc/vitald/services/orders.conf", OLD)
-        running.drop_in("vitald.service", "[Service]\nRestartSec=2s\n")
+        running.drop_in("vitald.service", "[Service]\nRestartSec=6s\n")
         running.systemctl("reload", "vitald.service")
         eventually(lambda: running.get("/health/ready/orders").status == 200)
         before = int(running.show("vitald.service", "NRestarts"))
         pid = running.show("vitald.service", "MainPID")
         (cgroup / "cgroup.procs").write_text(running.pid_outside(pid))
-        eventually(lambda: running.show("vitald.service", "ActiveState") != "active", within=30)
+        eventually(lambda: running.show("vitald.service", "ActiveState") != "active",
+                   within=60)
         running.write("/run/nobody-knows", "")
         assert n_oom_kills(cgroup) >= 1
         with ProbeLoad(("127.0.0.1", 9911), "/health/ready/orders", 1, running.network) as load:
@@ -154,4 +161,4 @@ def test_fault_44_killed_for_its_memory(running):
         assert any(m.startswith("orders/app is unknown")
                    for m in running.messages("vitald.service"))
         (running.root / "run/nobody-knows").unlink()
-        eventually(lambda: running.get("/health/ready/orders").status == 200, within=20)
+        eventually(lambda: running.get("/health/ready/orders").status == 200)

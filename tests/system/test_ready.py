@@ -7,10 +7,11 @@ import time
 import pytest
 
 from lib.peers import HANG, HttpServer, Reply
-from lib.process import eventually
+from lib.process import PATIENCE, eventually
 
 SERVICE = "/etc/vitald/services/orders.conf"
 APP_PORT = 8000
+START_SECONDS = 9       # Who is kept waiting waits for ten.
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_start_returns_when_every_check_has_run(idle, slow_server):
     assert idle.get("/health/started").json["waiting_for"] == ["orders/app"]
     assert starting.is_alive()
     slow_server.answer.set()
-    starting.join(5)
+    starting.join(PATIENCE)
     assert not starting.is_alive()
     assert idle.show("vitald.service", "ActiveState") == "active"
     # The verdict is real from the first moment.
@@ -79,12 +80,12 @@ def test_start_returns_when_every_check_has_run(idle, slow_server):
 
 def test_start_waits_ten_seconds_at_most(idle, slow_server):
     """Longer than the unit's own limit, which is put off."""
-    idle.drop_in("vitald.service", "[Service]\nTimeoutStartSec=3s\n")
+    idle.drop_in("vitald.service", "[Service]\nTimeoutStartSec=6s\n")
     idle.write(SERVICE, http_check(slow_server.url(), "Timeout=1min"))
     before = time.monotonic()
     idle.systemctl("start", "vitald.service")
     took = time.monotonic() - before
-    assert 9.5 < took < 13
+    assert 9.5 < took < 40      # And not until the check has run.
     assert idle.get("/health/ready").status == 503
 
 
@@ -92,7 +93,7 @@ def test_a_failing_check_has_run_too(idle):
     idle.write(SERVICE, http_check("http://127.0.0.1:1/"))
     before = time.monotonic()
     idle.systemctl("start", "vitald.service")
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < START_SECONDS
     assert idle.get("/health/ready").json["checks"]["orders/app"]["reason"] == "refused"
 
 
@@ -101,7 +102,7 @@ def test_notify_ready(idle, slow_server, mode, waits):
     idle.write("/etc/vitald/vitald.conf", f"[Daemon]\nNotifyReady={mode}\n")
     idle.write(SERVICE, http_check(slow_server.url(), "Timeout=1min"))
     starting = start_in_background(idle, "vitald.service")
-    starting.join(2)
+    starting.join(2 if waits else START_SECONDS)
     assert starting.is_alive() == waits
     slow_server.answer.set()
     starting.join()
@@ -132,7 +133,7 @@ def test_application_after_vitald(idle, mode, probes):
                                    f"Interval=500ms\nProbes={probes}"))
     before = time.monotonic()
     idle.systemctl("start", "app.service")
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < START_SECONDS
     eventually(lambda: idle.get("/health/ready").status == 200)
 
 
@@ -142,9 +143,7 @@ def test_application_after_vitald_with_a_unit_and_ready_when_started(idle):
     idle.write("/etc/vitald/vitald.conf", "[Daemon]\nNotifyReady=started\n")
     idle.write(SERVICE, "[Service]\nUnit=app.service\n"
                + http_check(f"http://127.0.0.1:{APP_PORT}/", "Interval=500ms\nProbes=startup"))
-    before = time.monotonic()
-    idle.systemctl("start", "app.service")
-    assert time.monotonic() - before < 5
+    idle.systemctl("start", "app.service", within=60)       # StartupTimeout= is 5 min.
     eventually(lambda: idle.get("/health/started").status == 200)
 
 
@@ -158,11 +157,9 @@ def test_application_after_vitald_behind_a_socket_of_its_own(idle):
     idle.systemctl("daemon-reload")
     idle.systemctl("start", "app.socket")
     idle.write(SERVICE, http_check(f"http://127.0.0.1:{APP_PORT}/"))
-    before = time.monotonic()
-    idle.systemctl("start", "vitald.service", "app.service")
-    assert time.monotonic() - before < 10
-    answer = idle.get("/health/ready")
-    assert answer.json["checks"]["orders/app"]["reason"] == "timeout"
+    idle.systemctl("start", "vitald.service", "app.service", within=60)
+    eventually(lambda: idle.get("/health/ready").json["checks"]["orders/app"]["reason"]
+               == "timeout")
 
 
 def test_ready_when_started_waits_for_the_start(idle, slow_server):
@@ -176,7 +173,7 @@ def test_ready_when_started_waits_for_the_start(idle, slow_server):
     starting.join(2)
     assert starting.is_alive()
     slow_server.answer.set()
-    starting.join(5)
+    starting.join(PATIENCE)
     assert not starting.is_alive()
 
 
@@ -187,5 +184,5 @@ def test_stop_while_starting(idle, slow_server):
     eventually(lambda: idle.show("vitald.service", "StatusText").startswith("STARTING"))
     before = time.monotonic()
     idle.systemctl("stop", "vitald.service")
-    assert time.monotonic() - before < 3
+    assert time.monotonic() - before < 20           # And not until the check has run.
     assert idle.show("vitald.service", "Result") == "success"

@@ -11,12 +11,13 @@ import time
 import pytest
 
 from lib.probes import ProbeLoad
-from lib.process import SLOWNESS, eventually
+from lib.process import PATIENCE, SLOWNESS, eventually, hurry
 from lib.tree import need, read
-from lib.units import add_units
+from lib.units import add_units, main_pid
 
 PORTS = {"orders": 8080, "billing": 8081}
 FRONT = 8000
+AT_ONCE = 25        # Less than --timeout= of the drain.
 
 NGINX = """
 user root; pid /run/{name}.pid; error_log /run/{name}.log; worker_processes 1;
@@ -96,6 +97,8 @@ def farm(vitald_host):
               {"balancer.service": f"[Service]\nExecStart={haproxy} -db -f /etc/haproxy.test\n"})
     vitald_host.systemctl("start", "vitald.socket", "vitald-local.socket", "vitald.service",
                           "orders.service", "billing.service", "balancer.service")
+    # A drain leaves it a fifth of a second to act; that it waits for the processor is not ours.
+    hurry(main_pid(vitald_host, "balancer.service"))
     return vitald_host
 
 
@@ -110,21 +113,21 @@ def set_drain(host, is_on):
 @pytest.fixture
 def drained(farm):
     set_drain(farm, True)
-    eventually(lambda: up(farm) == set(PORTS), within=10)
+    eventually(lambda: up(farm) == set(PORTS))
     return farm
 
 
 @pytest.fixture
 def undrained(farm):
     set_drain(farm, False)
-    eventually(lambda: up(farm) == set(PORTS), within=10)
+    eventually(lambda: up(farm) == set(PORTS))
     return farm
 
 
 def up(host):
     """What HAProxy sends requests to."""
     with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(5 * SLOWNESS)
+        s.settimeout(PATIENCE * SLOWNESS)
         s.connect(str(host.root / "run/haproxy.test"))
         s.sendall(b"show stat\n")
         text = b"".join(iter(lambda: s.recv(65536), b"")).decode()
@@ -143,15 +146,15 @@ def restart_in_turn(host, times):
     for i in range(times):
         name = list(PORTS)[i % 2]
         host.systemctl("restart", f"{name}.service")
-        eventually(lambda: up(host) == set(PORTS), within=15)
+        eventually(lambda: up(host) == set(PORTS), within=60)
 
 
-@pytest.mark.time_limit(300)
+@pytest.mark.time_limit(900)
 def test_fifty_restarts_without_a_failed_request(drained):
     before = drained.show("orders.service", "InvocationID")
     with load_on(drained) as load:
         restart_in_turn(drained, 50)
-        load.wait_for(20000 - load.count, within=60 * SLOWNESS)
+        load.wait_for(20000 - load.count, within=400)
     assert set(load.answers) == {200} and not load.failures
     assert drained.show("orders.service", "InvocationID") != before
     assert drained.show("orders.service", "Result") == "success"
@@ -164,9 +167,11 @@ def test_fifty_restarts_without_a_failed_request(drained):
 
 
 def test_the_same_without_a_drain_fails_requests(undrained):
+    def fails():
+        restart_in_turn(undrained, 2)
+        return load.failures or set(load.answers) != {200}
     with load_on(undrained) as load:
-        restart_in_turn(undrained, 4)
-    assert load.failures or set(load.answers) != {200}
+        eventually(fails, within=60)
 
 
 # -- without vitald --------------------------------------------------------------------------------
@@ -184,7 +189,7 @@ def test_vitald_is_not_there(drained):
     """The stop goes on at once; the dash makes nothing of the exit status, 69."""
     drained.systemctl("stop", "vitald.socket", "vitald-local.socket", "vitald.service")
     try:
-        assert stop_and_start(drained) < 10 * SLOWNESS
+        assert stop_and_start(drained) < AT_ONCE * SLOWNESS
         assert drained.run(shlex.split(COMMAND), check=False).returncode == 69
         assert drained.show("vitald.service", "ActiveState") == "inactive"
     finally:
@@ -198,7 +203,7 @@ def test_vitald_hangs(drained):
     pid = drained.show("vitald.service", "MainPID")
     drained.run(["kill", "-STOP", pid])
     try:
-        assert stop_and_start(drained) < 15 * SLOWNESS
+        assert stop_and_start(drained) < AT_ONCE * SLOWNESS
         assert any("vitald is there, but does not answer" in m
                    for m in drained.messages("orders.service"))
     finally:

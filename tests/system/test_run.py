@@ -11,7 +11,8 @@ import subprocess
 
 import pytest
 
-from lib.process import CLEAN_ENVIRONMENT, children_of, eventually, is_running, tree_of
+from lib.process import (CLEAN_ENVIRONMENT, PATIENCE, children_of, eventually, is_running,
+                         tree_of)
 from lib.tree import SOURCE
 
 ROUTES = ("/health/live", "/health/ready", "/health/started")
@@ -54,7 +55,7 @@ def live(tree, built):
                                    stderr=out, env=environment(tree), start_new_session=True,
                                    preexec_fn=mind_interrupts)
     try:
-        eventually(lambda: "make it take effect" in log.read_text(), within=30)
+        eventually(lambda: "make it take effect" in log.read_text(), within=100)
         yield process, log.read_text()
     finally:
         everything = tree_of(process.pid)
@@ -115,7 +116,7 @@ def test_its_end_is_the_end_of_all(live, number, code):
         os.killpg(process.pid, number)
     else:
         os.kill(process.pid, number)
-    assert process.wait(10) == code
+    assert process.wait(PATIENCE) == code
     eventually(lambda: not any(is_running(p) for p in everything))
 
 

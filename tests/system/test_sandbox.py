@@ -101,13 +101,16 @@ def test_a_full_disk_below_home_is_seen(running):
 
 
 def test_memory_is_measured_as_it_is(running):
-    meminfo = dict(line.split(":") for line in
-                   pathlib.Path("/proc/meminfo").read_text().splitlines())
-    kib = {name: int(meminfo[name].split()[0]) for name in ("MemTotal", "MemAvailable")}
-    state, values = check(running, "host-named", "memory")
-    assert state == "healthy"
-    assert values["total"] == kib["MemTotal"] * 1024
-    assert abs(values["available"] - kib["MemAvailable"] * 1024) < 0.2 * values["total"]
+    def is_right():
+        """Others use the memory, too: as little as possible comes between the two looks at it."""
+        running.run(["vitalctl", "run", "host-named/memory"])
+        meminfo = dict(line.split(":") for line in
+                       pathlib.Path("/proc/meminfo").read_text().splitlines())
+        kib = {name: int(meminfo[name].split()[0]) for name in ("MemTotal", "MemAvailable")}
+        state, values = check(running, "host-named", "memory")
+        assert state == "healthy" and values["total"] == kib["MemTotal"] * 1024
+        return abs(values["available"] - kib["MemAvailable"] * 1024) < 0.05 * values["total"]
+    eventually(is_right)
 
 
 def test_names_are_resolved(running):
@@ -144,7 +147,7 @@ def test_modules_are_loaded_and_run(running, tmp_path):
         + f"[Check there]\nType=kafka\nAddress={cluster.address}\nTopic=orders\n")
     running.systemctl("reload", "vitald.service")
     eventually(lambda: check(running, "modules", "there")[0] == "healthy")
-    eventually(lambda: {reason(name) for name in MODULES} == {"refused"})
+    eventually(lambda: {reason(name) for name in MODULES} == {"refused"}, within=60)
     running.run(["rm", f"{SERVICES}/modules.conf"])
     running.systemctl("reload", "vitald.service")
     cluster.close()

@@ -18,11 +18,12 @@ UNITS = {"app.service": "[Unit]\nStartLimitIntervalSec=0\n[Service]\n"
 
 # The one is always good, the other never; the third stands for a unit.
 SERVICES = {
-    "good": "[Check disk]\nType=disk\nMinFree=1K\nInterval=200ms\n"
-            "[Check command]\nType=exec\nCommand=/bin/true\nInterval=200ms\n",
-    "bad": "[Service]\nHost=no\n[Check file]\nType=file\nPath=/nowhere\nInterval=200ms\n",
+    "good": "[Check disk]\nType=disk\nMinFree=1K\nInterval=200ms\nMaxAge=1min\n"
+            "[Check command]\nType=exec\nCommand=/bin/true\nInterval=200ms\nMaxAge=1min\n",
+    "bad": "[Service]\nHost=no\n[Check file]\nType=file\nPath=/nowhere\nInterval=200ms\n"
+           "MaxAge=1min\n",
     "app": f"[Service]\nUnit=app.service\n[Check file]\nType=file\nPath={READY}\n"
-           "Probes=startup readiness\nInterval=100ms\nFailureThreshold=1\n",
+           "Probes=startup readiness\nInterval=100ms\nMaxAge=1min\nFailureThreshold=1\n",
 }
 
 
@@ -36,18 +37,21 @@ def running(vitald_host):
     vitald_host.systemctl("start", "vitald.socket", "vitald.service")
     for check, state in (("good/disk", "healthy"), ("good/command", "healthy"),
                          ("app/file", "healthy"), ("bad/file", "unhealthy")):
-        eventually(lambda: show(vitald_host, check)["State"] == state, within=15, what=check)
+        eventually(lambda: show(vitald_host, check)["State"] == state, what=check)
     return vitald_host
 
 
 def cursor(host):
+    """The end of the journal, with all that was sent until now."""
+    host.run(["journalctl", "--sync"])
     return host.run(["journalctl", "-q", "-n", "0", "--show-cursor"]).stdout.split()[-1]
 
 
 def transitions(host, since):
-    """What was told of verdicts and states."""
+    """What was told of verdicts and states of these services; the machine's own may change."""
     return [entry["MESSAGE"] for entry in
-            host.journal("-u", "vitald", f"--after-cursor={since}") if "VITALD_STATE" in entry]
+            host.journal("-u", "vitald", f"--after-cursor={since}")
+            if "VITALD_STATE" in entry and entry.get("VITALD_SERVICE") in SERVICES]
 
 
 def show(host, check):
@@ -81,7 +85,7 @@ def test_fault_44_killed_under_probes(running):
     since, file = cursor(running), running.root / "run/vitald/state"
     with ProbeLoad(("127.0.0.1", 9911), "/health/ready", threads=2, within=running.network) as load:
         for _ in range(5):
-            eventually(lambda: is_active(running), within=10)
+            eventually(lambda: is_active(running))
             load.wait_for(50)
             written = file.stat().st_mtime_ns
             running.systemctl("kill", "--kill-who=main", "--signal=KILL", "vitald.service")
@@ -91,7 +95,7 @@ def test_fault_44_killed_under_probes(running):
     assert set(load.answers) == {200}
     assert {failure.split()[0] for failure in load.failures} <= {"reset", "cut"}
     assert transitions(running, since) == []
-    eventually(lambda: is_active(running), within=10)
+    eventually(lambda: is_active(running))
 
 
 def away(running):
@@ -110,9 +114,8 @@ def test_the_same_unit_goes_on(running):
     away(running)
     back(running)
     assert running.get("/health/ready/app").status == 200
-    after = show(running, "app/file")
-    assert after["StateChangeTimestamp"] == before["StateChangeTimestamp"]
-    assert after["NRuns"] > before["NRuns"]
+    eventually(lambda: show(running, "app/file")["NRuns"] > before["NRuns"])
+    assert show(running, "app/file")["StateChangeTimestamp"] == before["StateChangeTimestamp"]
     assert transitions(running, since) == []
 
 
@@ -121,11 +124,11 @@ def test_a_unit_that_was_started_anew_meanwhile_begins_anew(running):
     (running.root / READY.lstrip("/")).unlink()
     running.systemctl("restart", "app.service")
     back(running)
-    eventually(lambda: running.get("/health/started/app").json["status"] == "starting", within=10,
+    eventually(lambda: running.get("/health/started/app").json["status"] == "starting",
                what="the startup probe")
     assert running.get("/health/ready/app").status == 503
     running.write(READY, "")
-    eventually(lambda: running.get("/health/ready/app").status == 200, within=10)
+    eventually(lambda: running.get("/health/ready/app").status == 200)
 
 
 def test_a_unit_that_was_stopped_meanwhile_is_inactive(running):
@@ -133,9 +136,9 @@ def test_a_unit_that_was_stopped_meanwhile_is_inactive(running):
     running.systemctl("stop", "app.service")
     back(running)
     eventually(lambda: running.get("/health/ready/app").json.get("reason") == "inactive",
-               within=10, what="a stopped unit")
+               what="a stopped unit")
     running.systemctl("start", "app.service")
-    eventually(lambda: running.get("/health/ready/app").status == 200, within=10)
+    eventually(lambda: running.get("/health/ready/app").status == 200)
 
 
 def test_the_drain_of_a_stop_ends_with_the_start_that_came_meanwhile(running):
@@ -150,4 +153,4 @@ def test_the_drain_of_a_stop_ends_with_the_start_that_came_meanwhile(running):
     away(running)
     running.systemctl("restart", "app.service")
     back(running)
-    eventually(lambda: running.get("/health/ready/app").status == 200, within=10)
+    eventually(lambda: running.get("/health/ready/app").status == 200)

