@@ -21,6 +21,7 @@ typedef struct Story {
         usec_t look_usec;   /* CLOCK_BOOTTIME: when it wants to look again */
         unsigned n_invocations;
         bool has_systemd;
+        RestartCounts kept; /* what would be known after a restart */
         StrBuf told;
 } Story;
 
@@ -48,6 +49,16 @@ static Time story_now(const Story *s) {
         return fixture_time(s->usec);
 }
 
+/* Nothing that outlives vitald changes without a word. */
+static void story_keep(Story *s) {
+        const RestartCounts *counts = &s->actions->restarts[0].counts;
+
+        if (memcmp(counts, &s->kept, sizeof(s->kept)) != 0)
+                assert_true(s->actions->is_dirty);
+        s->actions->is_dirty = false;
+        s->kept = *counts;
+}
+
 static void story_look(Story *s) {
         static const char letters[] = {
                 [ACTION_RESTART] = 'R',   [ACTION_TELL_DELAY] = 'd',  [ACTION_TELL_BUDGET] = 'b',
@@ -61,6 +72,7 @@ static void story_look(Story *s) {
         for (size_t i = 0; i < s->actions->n_out; i++)
                 strbuf_printf(&s->told, "%s%c%u", s->told.length > 0 ? " " : "",
                               letters[s->actions->out[i].type], (unsigned) (s->usec / SEC));
+        story_keep(s);
 }
 
 /* Looks when it was asked to, and at no other time. */
@@ -128,7 +140,10 @@ static void story_word(Story *s, const char *word) {
 
         if (*word == '+')
                 story_wait(s, (unsigned) atoi(word + 1));
-        else if (str_equal(word, "f"))
+        else if (*word == '=') {
+                if (!str_equal(restart_state_to_string(s->actions->restarts[0].state), word + 1))
+                        fail_msg("%us: not %s", (unsigned) (s->usec / SEC), word + 1);
+        } else if (str_equal(word, "f"))
                 story_result(s, APP, OUTCOME_FAIL);
         else if (str_starts_with(word, "f:"))
                 for (int i = 0; i < atoi(word + 2); i++) {
@@ -260,7 +275,21 @@ static void test_liveness(void **state _unused_) {
                   "R26 d31 R36 d41 R56 d61 R96 d101 R106" },
                 { BEGIN DIE "+1 refused f:3 reset f:5", "R26 R30" },
                 { BEGIN DIE "+1 reset refused f:3 reset f:5", "R26 R30" },
+                { BEGIN DIE "+1 reset done p +29 p +20 p +15", "R26 C87" },
                 { BEGIN "reset " DIE "+30", "R26" },
+                /* What nothing but the time changes is seen when it is time. */
+                { BEGIN DIE "+1 done p " DIE "+6 done p " DIE "+30", "R26 d31 R36 d41 R56" },
+                { BEGIN DIE "+1 done p +29 p +20 p +15", "R26 C87" },
+                { BEGIN DIE "+1 refused f:30 +20", "R26 R66" },
+                { BEGIN DIE "+1 done p " DIE "+6 refused p +29 p +20 p +15", "R26 d31 R36 C97" },
+                { BEGIN DIE "+1 ended f:2 +20", "R26 R37" },
+                /* How it is called. */
+                { BEGIN "=idle " DIE "=held +1 =restarting done =watched p " DIE
+                  "=held f:2 =backoff +4 =restarting", "R26 d31 R36" },
+                { BEGIN SICK4 "f:2 =fail-static p =fail-static reset =idle",
+                  "R26 d31 R36 d41 R56 d61 R96 S100" },
+                { BEGIN "drain " DIE "f:2 =held undrain =restarting", "R27" },
+                { BEGIN DIE "+1 refused =refused f:3 =refused p =idle", "R26" },
                 /* Being silent is not being healthy. */
                 { BEGIN DIE "+1 done p +40 +40", "R26" },
                 /* What comes back within the grace is left alone. */
@@ -362,6 +391,17 @@ static void test_only_who_says_so(void **state _unused_) {
         }
 }
 
+/* One that is due when the host may have no more is done when it may have one again. */
+static void test_a_budget_that_is_used_up(void **state _unused_) {
+        Config *c = story_config(LIVENESS, ON_LIVENESS_FAILURE_RESTART, ON_STARTUP_FAILURE_NONE);
+        _cleanup_free_ char *told = NULL;
+
+        c->daemon.restart_budget_burst = 1;
+        c->daemon.restart_budget_interval_usec = 15 * SEC;
+        told = story_tell(c, BEGIN DIE "+1 done p reset " DIE "+2 =budget +20 =restarting");
+        assert_string_equal(told, "R26 b31 R41");
+}
+
 /* -- the budget -------------------------------------------------------------------------------- */
 
 static void test_budget(void **state _unused_) {
@@ -421,9 +461,13 @@ static void test_rule(void **state _unused_) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_liveness), cmocka_unit_test(test_in_doubt_nothing),
-                cmocka_unit_test(test_startup),  cmocka_unit_test(test_only_who_says_so),
-                cmocka_unit_test(test_budget),   cmocka_unit_test(test_rule),
+                cmocka_unit_test(test_liveness),
+                cmocka_unit_test(test_in_doubt_nothing),
+                cmocka_unit_test(test_startup),
+                cmocka_unit_test(test_only_who_says_so),
+                cmocka_unit_test(test_a_budget_that_is_used_up),
+                cmocka_unit_test(test_budget),
+                cmocka_unit_test(test_rule),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
