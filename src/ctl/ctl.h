@@ -44,6 +44,9 @@ typedef struct Ctl {
 int ctl_open(const Ctl *ctl, Client **ret);
 int ctl_open_view(const Ctl *ctl, Client **ret_client, View **ret_view);
 
+/* The same, and the service that the verb's first argument names; *ret is NULL if there is none. */
+int ctl_open_service(const Ctl *ctl, Client **ret_client, View **ret_view, ServiceInfo **ret);
+
 /* From a failed call: never a raw error of D-Bus. error may be NULL. */
 int ctl_failed(const Ctl *ctl, int r, const sd_bus_error *error);
 

@@ -109,6 +109,16 @@ int ctl_find_service(const View *v, const char *name, ServiceInfo **ret) {
         return unknown_name("service", name, &near);
 }
 
+int ctl_open_service(const Ctl *ctl, Client **ret_client, View **ret_view, ServiceInfo **ret) {
+        int r;
+
+        *ret = NULL;
+        r = ctl_open_view(ctl, ret_client, ret_view);
+        if (r != 0 || !ctl->arguments[0])
+                return r;
+        return ctl_find_service(*ret_view, ctl->arguments[0], ret);
+}
+
 /* How far "SERVICE/CHECK" or "CHECK" is from this check: the right check in another service, the
  * checks of a service, or a typing error on either side. */
 static unsigned check_distance(const char *service, const char *check, const CheckInfo *c) {

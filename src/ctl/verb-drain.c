@@ -48,17 +48,12 @@ static void warn_of_short_drain(const View *v, usec_t duration) {
 
 /* What the command line names: *ret stays NULL for the host. */
 static int open_named(const Ctl *ctl, Client **ret_client, View **ret_view, ServiceInfo **ret) {
-        int r;
-
         /* A whole host is not drained by a variable that happens to be empty. */
         if (!ctl->all == !ctl->arguments[0]) {
                 fputs("vitalctl: name a SERVICE, or --all for the whole host\n", stderr);
                 return EXIT_USAGE;
         }
-        r = ctl_open_view(ctl, ret_client, ret_view);
-        if (r != 0 || ctl->all)
-                return r;
-        return ctl_find_service(*ret_view, ctl->arguments[0], ret);
+        return ctl_open_service(ctl, ret_client, ret_view, ret);
 }
 
 /* -- waiting ----------------------------------------------------------------------------------- */

@@ -64,9 +64,7 @@ int verb_reset_restarts(const Ctl *ctl) {
         ServiceInfo *s;
         int r;
 
-        r = ctl_open_view(ctl, &c, &v);
-        if (r == 0)
-                r = ctl_find_service(v, ctl->arguments[0], &s);
+        r = ctl_open_service(ctl, &c, &v, &s);
         if (r != 0)
                 return r;
         r = client_call(c, s->path, VITALD_SERVICE_INTERFACE, "ResetRestarts", 0, &error, NULL,

@@ -14,9 +14,7 @@ int verb_status(const Ctl *ctl) {
         ServiceInfo *s = NULL;
         int r;
 
-        r = ctl_open_view(ctl, NULL, &v);
-        if (r == 0 && ctl->arguments[0])
-                r = ctl_find_service(v, ctl->arguments[0], &s);
+        r = ctl_open_service(ctl, NULL, &v, &s);
         if (r != 0)
                 return r;
         if (ctl->json != JSON_OFF)
@@ -175,9 +173,7 @@ int verb_why(const Ctl *ctl) {
         ServiceInfo *s = NULL;
         int r;
 
-        r = ctl_open_view(ctl, NULL, &v);
-        if (r == 0 && ctl->arguments[0])
-                r = ctl_find_service(v, ctl->arguments[0], &s);
+        r = ctl_open_service(ctl, NULL, &v, &s);
         if (r != 0)
                 return r;
         if (ctl->json != JSON_OFF)

@@ -183,6 +183,11 @@ static void test_over_a_restart(void **state _unused_) {
         text = format(p, now);
         assert_int_equal(parse(q, text, now), 0);
         assert_int_equal(count(q, now), 2);
+        i = http_probers_next(q, now, &at);
+        assert_int_equal(i->status, 503);
+        assert_int_equal(i->n_not_ready, 0);
+        assert_int_equal(i->interval_usec, 4 * USEC_PER_SEC);
+        at = 0;
         ask(q, 1, "/health/ready", "haproxy", true, now + 4 * USEC_PER_SEC);
         http_probers_note(q, &request, &local, 200, true, now + USEC_PER_SEC);
         assert_int_equal(count(q, now + 4 * USEC_PER_SEC), 2);
