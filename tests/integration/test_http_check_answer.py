@@ -11,7 +11,7 @@ from lib.process import SLOWNESS
 from lib.runner import assert_result
 
 
-def first(runner, text, within=10):
+def first(runner, text, within=15):
     return runner.start(text).next(within=within)
 
 
@@ -68,7 +68,7 @@ def test_an_expression_that_never_ends_delays_nobody(runner, http_server):
     assert slow and len(results) > len(slow)
     for r in slow:
         assert_result(r, "fail", "mismatch/body", "too many steps")
-    assert time.monotonic() - begin < 5 * SLOWNESS
+    assert time.monotonic() - begin < 15 * SLOWNESS
 
 
 # -- ExpectJSON= ----------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ def test_json_that_is_too_long(runner, http_server):
     runner.start(http(http_server.url(), 'ExpectJSON=/status = "UP"')
                  + http(http_server.url(), 'ExpectJSON=/status = "UP"', "MaxReply=100K",
                         name="more"))
-    results = {r["check"]: r for r in (runner.next() for _ in range(2))}
+    results = runner.first_of(2)
     assert_result(results["it"], "fail", "truncated/json", "longer than MaxReply=")
     assert_result(results["more"], "pass", "")
 
@@ -156,7 +156,7 @@ def test_certificate_days(runner, authority):
             + http(server.url(), ca, "CertificateWarn=21d", "CertificateFail=7d", name="warn")
             + http(server.url(), ca, "CertificateWarn=21d", "CertificateFail=11d", name="fail")
             + http(server.url(), ca, "CertificateFail=11d", "ExpectStatus=500", name="status"))
-        results = {r["check"]: r for r in (runner.next() for _ in range(5))}
+        results = runner.first_of(5)
         for name in ("plain", "well"):
             assert_result(results[name], "pass", "", "HTTP 200")
         assert_result(results["warn"], "warn", "tls/expires", "CN = server expires in ", "days")

@@ -13,7 +13,7 @@ from lib.process import SLOWNESS, eventually
 from lib.runner import assert_result
 
 
-def first(runner, text, within=10):
+def first(runner, text, within=15):
     return runner.start(text).next(within=within)
 
 
@@ -29,7 +29,7 @@ def test_crash_is_seen_at_once(runner):
             server.kill()
             result = runner.next()
             assert_result(result, "fail", "refused")
-            assert result["seen"] - killed < 0.1 * SLOWNESS
+            assert result["seen"] - killed < 2 * SLOWNESS       # Not a day.
             server.start()
             assert runner.run("it")["pass"] == 1
 
@@ -39,7 +39,7 @@ def test_all_checks_of_a_server_see_its_crash(runner):
         names = {f"web{i}" for i in range(5)}
         runner.start("".join(http(server.url(f"/{n}"), "RetryInterval=10ms", name=n)
                              for n in sorted(names)))
-        assert {runner.next()["check"] for _ in range(5)} == names
+        assert set(runner.first_of(5)) == names
         for name in names:      # One after the other, so that they share one connection.
             runner.run(name)
         server.kill()
@@ -59,17 +59,22 @@ def test_habit_of_closing_idle_connections_is_learned(runner):
     with TcpServer(script) as server:
         runner.start(http(f"http://{server.address}/", "RetryInterval=100ms"))
         assert_result(runner.next(), "pass", "")
-        assert_result(runner.next(within=2), "pass", "")     # Closed after 200 ms: looked at once.
-        eventually(lambda: server.connections == 2)
-        time.sleep(1)
-        assert runner.is_quiet()
+        assert_result(runner.next(), "pass", "")    # Closed after 200 ms: looked at once.
+        eventually(lambda: server.connections >= 2)
+
+        def peace():
+            """Where the server is late for once that is looked at again."""
+            runner.forget()
+            time.sleep(1)
+            return runner.is_quiet()
+        eventually(peace)
         # Its connections live longer now: that is learned, too, and a crash is seen again.
         server.script = lambda c: answer_with(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")(c)
         assert runner.run("it", 2)["pass"] == 2
         time.sleep(0.5)
         assert runner.run("it", 2)["pass"] == 2
         server.kill()
-        assert_result(runner.next(), "fail", "refused")
+        assert_result(runner.next_that(outcome="fail"), "fail", "refused")
 
 
 def test_habit_of_closing_at_once_is_learned(runner):
@@ -87,7 +92,7 @@ def test_habit_of_closing_at_once_is_learned(runner):
             time.sleep(0.2)
             seen.append(server.connections)
             return server.connections == before
-        eventually(peace, within=10)
+        eventually(peace)
         assert seen[-1] < 30
 
 
@@ -136,9 +141,9 @@ def test_fault_28_retry_after_half_a_reply(runner):
 def test_connections_are_renewed(runner, http_server):
     text = http(http_server.url(), "ConnectionMaxAge=1s", interval="200ms")
     assert_result(first(runner, text), "pass", "")
-    eventually(lambda: http_server.connections >= 3, within=10)
+    eventually(lambda: http_server.connections >= 3)
     requests = len(http_server.requests)
-    assert requests > 2 * http_server.connections
+    assert requests >= http_server.connections + 3
 
 
 def test_server_restarted_between_runs(runner):

@@ -15,7 +15,7 @@ SETTINGS = bytes.fromhex("000000 04 00 00000000")
 GOAWAY = bytes.fromhex("000008 07 00 00000000 00000000 0000000b")
 
 
-def first(runner, text, within=10):
+def first(runner, text, within=15):
     return runner.start(text).next(within=within)
 
 
@@ -45,8 +45,8 @@ def test_over_tls(runner, authority, tls_nginx):
     url, ca = f"https://{tls_nginx.address}/", f"CACertificate={authority.ca}"
     runner.start(http(url, ca, "HTTP2=yes", "ExpectBody=^ok$", "MaxLatency=5s")
                  + http(url, ca, "ExpectBody=^ok$", name="one"))
-    for _ in range(2):
-        assert_result(runner.next(), "pass", "", "HTTP 200")
+    for result in runner.first_of(2).values():
+        assert_result(result, "pass", "", "HTTP 200")
     assert connections(tls_nginx) == 2
     assert runner.run("it", 100)["pass"] == runner.run("one", 10)["pass"] * 10 == 100
     assert connections(tls_nginx) == 2
@@ -82,7 +82,7 @@ def test_without_it(runner, authority, http_server):
     with HttpServer(tls=authority.issue().server_context()) as server:
         runner.start(http(server.url(), "HTTP2=yes", f"CACertificate={authority.ca}", name="tls")
                      + http(http_server.url(), "HTTP2=yes", name="plain"))
-        results = {r["check"]: r for r in (runner.next(), runner.next())}
+        results = runner.first_of(2)
     assert_result(results["tls"], "fail", "protocol", "The server speaks HTTP/1 only")
     assert results["plain"]["outcome"] == "fail", results
     assert results["plain"]["reason"] in ("protocol", "truncated", "reset"), results
@@ -99,13 +99,13 @@ def test_fault_16_and_19_odd_servers(runner, script, reasons):
         begin = time.monotonic()
         result = first(runner, http(f"http://{server.address}/", "HTTP2=yes", timeout="500ms"))
         assert result["outcome"] == "fail" and result["reason"] in reasons, result
-        assert time.monotonic() - begin < 3 * SLOWNESS
+        assert time.monotonic() - begin < 10 * SLOWNESS
 
 
 def test_stopped_server(runner, authority, tls_nginx):
     """What no longer answers costs this run its time, and is not asked again on that connection."""
     runner.start(http(f"https://{tls_nginx.address}/", "HTTP2=yes", f"CACertificate={authority.ca}",
-                      timeout="500ms"))
+                      timeout="2s"))
     assert_result(runner.next(), "pass", "")
     tls_nginx.freeze()
     assert_result(runner.run("it"), "fail", "timeout")

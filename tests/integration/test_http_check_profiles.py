@@ -11,7 +11,7 @@ PROFILES = {"openai": llm.openai, "azure-openai": llm.azure, "anthropic": llm.an
             "ollama": llm.ollama, "vllm": llm.vllm}
 
 
-def first(runner, text, within=10):
+def first(runner, text, within=15):
     return runner.start(text).next(within=within)
 
 
@@ -113,8 +113,8 @@ def test_own_settings_stand_over_the_profile(runner, http_server):
                "HeaderCredential=anthropic-version: version", "ExpectJSON=/own = true", name="key")
         + http(http_server.url(), "Profile=openai", "BearerCredential=old", "ExpectBody=own",
                "ExpectStatus=202", name="bearer"))
-    for _ in range(3):
-        assert_result(runner.next(), "pass", "")
+    for result in runner.first_of(3).values():
+        assert_result(result, "pass", "")
     requests = {r.target: r.headers for r in http_server.requests}
     assert set(requests) == {"/v1/models/m?x=1", "/v1/models?limit=1", "/v1/models"}
     assert requests["/v1/models/m?x=1"]["anthropic-version"] == "2025-01-01"

@@ -11,7 +11,7 @@ from lib.process import SLOWNESS
 from lib.runner import assert_result
 
 
-def first(runner, text, within=10):
+def first(runner, text, within=15):
     return runner.start(text).next(within=within)
 
 
@@ -29,8 +29,8 @@ def test_post(runner, http_server):
                         name="text")
                  + http(http_server.url("/own"), "Method=POST", "Body=x",
                         "Header=content-type: a/b", name="own"))
-    for _ in range(6):
-        assert_result(runner.next(), "pass", "")
+    for result in runner.first_of(6).values():
+        assert_result(result, "pass", "")
     for _ in range(3):
         for name in ("it", "get", "head", "empty", "text", "own"):
             assert runner.run(name, 2)["pass"] == 2
@@ -64,7 +64,7 @@ def test_basic_credentials(runner, http_server):
                  + http(http_server.url("/none"), "Username=me", "PasswordCredential=none",
                         name="none")
                  + http(http_server.url(), name="without"))
-    results = {r["check"]: r for r in (runner.next() for _ in range(4))}
+    results = runner.first_of(4)
     assert_result(results["it"], "pass", "")
     assert_result(results["bad"], "fail", "auth/401", "HTTP 401 from 127.0.0.1")
     assert_result(results["none"], "fail", "credential", "none")
@@ -95,8 +95,8 @@ def test_resolve(runner, authority):
         url = f"https://app.example:{one.port}/"
         runner.start(http(url, *lines, "Resolve=127.0.0.1", name="one")
                      + http(url, *lines, "Resolve=127.0.0.2", name="two"))
-        for _ in range(2):
-            assert_result(runner.next(), "pass", "")
+        for result in runner.first_of(2).values():
+            assert_result(result, "pass", "")
         for _ in range(3):
             for name in ("one", "two"):
                 assert runner.run(name, 2)["pass"] == 2
@@ -185,7 +185,7 @@ def test_resolve_ipv6(runner):
 ])
 def test_fault_26_configuration_errors(runner, lines, words):
     runner.start(f"[Check web]\nType=http\n{lines}\n")
-    assert runner.popen.wait(10 * SLOWNESS) == 1
+    assert runner.popen.wait(30 * SLOWNESS) == 1
     runner.popen = None
     assert words in runner.log, runner.log
     assert "xyzzy" not in runner.log

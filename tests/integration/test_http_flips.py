@@ -120,7 +120,7 @@ def flip(daemon, is_over):
         time.sleep(0.0003)
 
 
-@pytest.mark.time_limit(120)
+@pytest.mark.time_limit(300)
 def test_no_torn_view(crowd):
     is_over = threading.Event()
     askers = [Asker(crowd, local=i == 0) for i in range(3)]
@@ -128,7 +128,7 @@ def test_no_torn_view(crowd):
         flipping = pool.submit(flip, crowd, is_over)
         asking = [pool.submit(asker.run, is_over) for asker in askers]
         try:
-            deadline = time.monotonic() + 100
+            deadline = time.monotonic() + 240
             while count_flips(crowd) < FLIPS:
                 assert time.monotonic() < deadline and not any(f.done() for f in asking)
                 time.sleep(0.1)

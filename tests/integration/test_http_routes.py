@@ -25,7 +25,7 @@ Type=http
 URL={url}
 Interval=200ms
 RetryInterval=50ms
-Timeout=500ms
+Timeout=5s
 {more}
 """
 

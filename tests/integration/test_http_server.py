@@ -17,6 +17,11 @@ from lib.process import SLOWNESS, eventually
 HOST = b"Host: a\r\n"
 
 
+def close(clients):
+    for c in clients:
+        c.socket.close()
+
+
 @pytest.fixture
 def make_server(directory):
     servers = []
@@ -94,8 +99,8 @@ def test_fault_63_refuses_and_closes(server, data, status):
         assert c.is_closed()
 
 
-def test_fault_63_error_arrives_while_the_client_is_still_sending(server):
-    with Client(server.address) as c:
+def test_fault_63_error_arrives_while_the_client_is_still_sending(make_server):
+    with Client(make_server(linger=60_000).address) as c:
         c.send(b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 1000000\r\n\r\n")
         for _ in range(100):
             c.send(b"x" * 10_000)
@@ -129,7 +134,7 @@ def test_accepts_and_stays_open(server, data, status):
             assert "connection" not in headers
             assert (status == 204) == ("content-length" not in headers) == (body == b"")
             date = email.utils.parsedate_to_datetime(headers["date"]).timestamp()
-            assert abs(date - time.time()) < 2.5
+            assert abs(date - time.time()) < 10
 
 
 def test_connection_closes_or_stays_as_asked(server):
@@ -251,13 +256,11 @@ def test_fault_63_slow_head_has_one_deadline_for_all_of_it(make_server):
             for byte in b"GET / HTTP/1.1\r\nHost: " + b"a" * 1000:
                 slow.send(bytes([byte]))
                 time.sleep(0.02)
-                if time.monotonic() - began > 2 * SLOWNESS:
-                    break
         except OSError:
             pass
         took = time.monotonic() - began
         assert slow.read_answer()[0] == 408
-        assert 0.4 < took < 2 * SLOWNESS
+        assert 0.4 < took < 15      # All of it would take twenty seconds.
         assert silent.is_closed()           # no answer: there was no question
     eventually(lambda: server.counters()["timed_out"] >= 2)
     eventually(lambda: server.counters()["connections"] == 1)
@@ -317,8 +320,7 @@ def test_fault_63_at_the_cap_the_longest_idle_makes_room(make_server):
         assert clients[1].is_closed()
         clients[0].send(GET)
         assert clients[0].read_answer()[0] == 200
-    for c in clients:
-        c.socket.close()
+    close(clients)
     eventually(lambda: server.counters()["connections"] == 1)
 
 
@@ -335,8 +337,7 @@ def test_fault_63_an_address_has_its_own_cap(make_server):
         assert flood[0].is_closed()
         balancer.send(GET)
         assert balancer.read_answer()[0] == 200
-        for c in flood:
-            c.socket.close()
+        close(flood)
 
 
 def test_fault_63_a_load_balancer_gets_in_beside_10000_idle_connections(make_server):
@@ -352,8 +353,7 @@ def test_fault_63_a_load_balancer_gets_in_beside_10000_idle_connections(make_ser
                 probe.send(GET)
                 assert probe.read_answer()[0] == 200
     assert server.counters()["connections"] <= 200
-    for c in flood:
-        c.socket.close()
+    close(flood)
 
 
 def test_fault_63_connect_and_close_flood(server):
@@ -383,13 +383,13 @@ def test_fault_41_without_file_descriptors_it_neither_spins_nor_dies(make_server
     time.sleep(1)                           # the time over which CPU is measured
     used = (cpu_seconds(server.pid) - before[0]) / (time.monotonic() - before[1])
     assert used < 0.05 * SLOWNESS
-    for c in flood:
-        c.socket.close()
+    close(flood)
     eventually(lambda: server.counters()["connections"] == 1)
 
 
 def test_fault_41_with_nothing_to_evict_it_refuses_pauses_and_recovers(server):
-    taken = {int(fd) for fd in os.listdir(f"/proc/{server.pid}/fd")}
+    taken = min((time.sleep(0.002) or {int(fd) for fd in os.listdir(f"/proc/{server.pid}/fd")}
+                 for _ in range(200)), key=len)     # one may be on its way out at first
     limits = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
     free = next(fd for fd in range(1000) if fd not in taken)
     resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (free, limits[1]))
@@ -409,10 +409,9 @@ def test_fault_41_with_nothing_to_evict_it_refuses_pauses_and_recovers(server):
     waiting[-1].send(GET)
     assert waiting[-1].read_answer()[0] == 200
     counters = server.counters()
-    assert 2 <= counters["refused"] < 50    # one for each pause
+    assert 1 <= counters["refused"] < 50    # one for each pause
     assert counters["evicted"] == 0
-    for c in waiting:
-        c.socket.close()
+    close(waiting)
 
 
 def test_fault_62_stop_answers_what_was_received_and_leaves_the_backlog(server):
@@ -422,8 +421,10 @@ def test_fault_62_stop_answers_what_was_received_and_leaves_the_backlog(server):
         assert c.read_answer()[0] == 200
     begun.send(GET[:10])
     eventually(lambda: server.counters()["connections"] == 4)
+    server.freeze()
+    quick.send(GET)                         # at the moment of the stop
     server.process.signal(signal.SIGTERM)
-    quick.send(GET)                         # a moment after the stop
+    server.thaw()
     status, headers, _ = quick.read_answer()
     assert (status, headers.get("connection")) in ((200, "close"), (200, None))
     assert quick.is_closed() and idle.is_closed()
@@ -437,8 +438,7 @@ def test_fault_62_stop_answers_what_was_received_and_leaves_the_backlog(server):
     assert server.process.wait() == 0
     server.start()
     assert late.read_answer()[0] == 200
-    for c in (idle, quick, begun, late):
-        c.socket.close()
+    close((idle, quick, begun, late))
 
 
 def test_no_refused_and_no_unanswered_request_over_restarts(server):
@@ -492,7 +492,7 @@ def test_many_busy_connections_share(server):
         w.start()
     try:
         before = server.counters()
-        eventually(lambda: min(done) >= 5, within=30)
+        eventually(lambda: min(done) >= 5, within=60)
         eventually(lambda: server.counters()["progressed"] > before["progressed"] + 5)
     finally:
         stop.set()

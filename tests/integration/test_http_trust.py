@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import os
+import re
 import socket
 import threading
 import time
@@ -84,22 +85,24 @@ def test_a_reload_ends_the_streams_of_those_it_lets_in_no_more(shop, network):
     start(shop, network, "AllowFrom=192.0.2.0/24\n")
     with network.connect("192.0.2.9") as out, network.connect("192.0.2.10") as still_in, \
             network.connect("127.0.0.1") as near:
+        seen = {}
         for s in (out, still_in, near):
             s.settimeout(10 * SLOWNESS)
             s.sendall(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert s.recv(65536).startswith(b"HTTP/1.1 200 ")
+            seen[s] = s.recv(65536)     # Perhaps with the first of what is told.
+            assert seen[s].startswith(b"HTTP/1.1 200 ")
         shop.conf("[HTTP]\nAllowFrom=192.0.2.10\n")
         shop.reload()
         while out.recv(65536):      # What was sent before, and then its end.
             pass
         # The others are told of what changes all the same.
+        known = int(network.get("127.0.0.1").headers["x-health-sequence"])
         (shop.directory / "file").unlink()
         for s in (still_in, near):
-            data = b""
-            while data.count(b"data: ") < 2:
+            while not any(int(n) > known for n in re.findall(rb"data: (\d+)\n", seen[s])):
                 received = s.recv(65536)
-                assert received, data
-                data += received
+                assert received, seen[s]
+                seen[s] += received
 
 
 @pytest.mark.parametrize("text, complaint", [
@@ -152,7 +155,7 @@ def test_rate_limit(shop, network):
     assert ask_often(network, "::1", 300) == [200] * 300
     # Of IPv6 it is the network of 64 bits that counts.
     assert 429 in ask_often(network, "2001:db8:0:1::1", 60)
-    assert 429 in ask_often(network, "2001:db8:0:1::2", 10)
+    assert 429 in ask_often(network, "2001:db8:0:1::2", 30)
     assert ask_often(network, "2001:db8:0:2::1", 20) == [200] * 20
     # Retry-After: 1.
     time.sleep(1.05)
@@ -170,22 +173,25 @@ def test_a_load_balancer_is_never_starved(shop, network):
           "AllowFrom=192.0.2.77\n")
     is_over = threading.Event()
 
+    rounds = [0] * 3
+
     def flood(first):
-        n = 0
         while not is_over.is_set():
-            n += 1
-            ask_often(network, f"10.{first}.{n % 64}.1", 25)
-        return n
+            rounds[first] += 1
+            ask_often(network, f"10.{first}.{rounds[first] % 64}.1", 25)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         floods = [pool.submit(flood, i) for i in range(3)]
         try:
-            for _ in range(20):     # As often as load balancers ask, or more.
+            asked = 0
+            while asked < 20 or sum(rounds) <= 100:
+                asked += 1      # As often as load balancers ask, or more.
                 assert network.get("192.0.2.5").status == 200
                 assert ask_often(network, "192.0.2.77", 20) == [200] * 20
                 time.sleep(0.1)
         finally:
             is_over.set()
-        assert sum(f.result() for f in floods) > 100
+        for f in floods:
+            f.result()
 
 
 @needs_root
