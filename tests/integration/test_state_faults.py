@@ -5,7 +5,6 @@ import json
 import os
 import re
 import subprocess
-import time
 
 import pytest
 
@@ -13,7 +12,7 @@ from lib.ctl import ctl
 from lib.mounts import MS_RDONLY, mount, umount
 from lib.peers import HANG, Reply
 from lib.preload import compile_library
-from lib.process import eventually
+from lib.process import Stopwatch, eventually, hurry
 from lib.push import report
 from lib.state import Restarts, sealed, sealed_body
 
@@ -38,6 +37,7 @@ def daemon(vitald, http_server):
 def begin(daemon):
     daemon.start()
     daemon.vitald.wait_status("/health/ready", 200)
+    daemon.known()
 
 
 def state(daemon):
@@ -172,7 +172,7 @@ def test_fault_45_a_full_disk(daemon, http_server, small_disk):
     assert daemon.vitald.log.count("States of checks cannot be kept in ") == 1
     assert "No space left on device" in daemon.vitald.log
     assert daemon.path.read_bytes() == kept
-    assert not (small_disk / "state.new").exists()
+    eventually(lambda: not (small_disk / "state.new").exists(), what="nothing left behind")
     # What is known at the end is written, if it can be.
     (small_disk / "full").unlink()
     daemon.end()
@@ -247,9 +247,10 @@ def test_fault_45_a_disk_that_hangs(daemon, hung):
         ctl(daemon.vitald, "reload")
         for name in "drains", "push", "configuration":
             eventually((daemon.vitald.state_directory / f"{name}.new").exists, what=name)
-    began = time.monotonic()
+    hurry(daemon.vitald.pid)
+    watch = Stopwatch(daemon.vitald.pid)
     daemon.vitald.stop()
-    assert time.monotonic() - began < 2.5
+    assert watch.seconds() < 2.5
     hung.unlink()
     daemon.start()
     assert daemon.vitald.ready().json["reason"] == "drained"
@@ -281,7 +282,8 @@ def test_fault_45_a_file_that_cannot_be_replaced(daemon, http_server):
     works_on(daemon, http_server)
     assert daemon.vitald.log.count("States of checks cannot be kept in ") == 1
     assert (daemon.path / "something").exists()
-    assert not (daemon.vitald.runtime_directory / "state.new").exists()
+    eventually(lambda: not (daemon.vitald.runtime_directory / "state.new").exists(),
+               what="nothing left behind")
 
 
 # -- another boot ----------------------------------------------------------------------------------
@@ -322,7 +324,7 @@ def test_the_drain_of_an_operator_survives_boots(daemon, subject):
 
 def test_the_drain_for_a_time_survives_a_boot_for_that_time(daemon):
     begin(daemon)
-    ctl(daemon.vitald, "drain", "shop", "--timeout=3s")
+    ctl(daemon.vitald, "drain", "shop", "--timeout=10s")
     reboot(daemon)
     assert daemon.vitald.ready().json["reason"] == "drained"
     daemon.vitald.wait_status("/health/ready", 200)
