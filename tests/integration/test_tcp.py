@@ -8,31 +8,32 @@ import pytest
 
 from lib.dns import DnsServer, NOERROR, SERVFAIL
 from lib.peers import (TcpServer, close_at_once, hold, refused_address, reset, send_then_close,
-                       send_then_hold)
-from lib.process import SLOWNESS
+                       send_then_hold, until_read)
+from lib.process import SLOWNESS, Stopwatch
 from lib.runner import CheckRunner, assert_result
 
 ONCE = "Interval=1d\nRetryInterval=1d\n"
 
 
-def check(address, more="", name="tcp", interval=ONCE):
-    return f"[Check {name}]\nType=tcp\nAddress={address}\n{interval}{more}"
+def check(address, more="", name="tcp", interval=ONCE, timeout="10s"):
+    return f"[Check {name}]\nType=tcp\nAddress={address}\nTimeout={timeout}\n{interval}{more}"
 
 
 @pytest.fixture
 def run(directory):
     """The first result of a check on the address."""
-    def first(address, more=""):
-        with CheckRunner(directory, check(address, more)) as runner:
+    def first(address, more="", **options):
+        with CheckRunner(directory, check(address, more, **options)) as runner:
             return runner.next()
     return first
 
 
 def test_connects(redis, run):
     for address in (redis.address, redis.unix_path):
+        began = time.monotonic()
         result = run(address)
         assert_result(result, "pass", "", "Connected")
-        assert result["latency_ms"] < 1000
+        assert 0 < result["latency_ms"] < (result["time"] - began) * 1000
 
 
 @pytest.mark.valgrind
@@ -59,14 +60,15 @@ def test_the_server_sees_a_client_that_came_and_went(directory):
         with CheckRunner(directory, check("127.0.0.1:%d" % listener.getsockname()[1])) as runner:
             assert runner.next()["outcome"] == "pass"
             connection, _ = listener.accept()
-            connection.settimeout(5)
+            connection.settimeout(20)
             assert connection.recv(1) == b""
 
 
 def test_fault_13_black_hole_delays_nobody(black_hole, redis, directory):
-    holes = "".join(check(black_hole.address, name=f"hole{i}") for i in range(20))
+    holes = "".join(check(black_hole.address, name=f"hole{i}", timeout="1s") for i in range(20))
     with CheckRunner(directory, holes + check(redis.address, interval="Interval=100ms\n")) \
             as runner:
+        watch = Stopwatch(runner.pid)
         times, results = [], []
         while len(results) < 20:
             result = runner.next()
@@ -77,9 +79,10 @@ def test_fault_13_black_hole_delays_nobody(black_hole, redis, directory):
                 results.append(result)
         for result in results:
             assert_result(result, "fail", "timeout", "connecting to")
+        others_had = watch.elapsed() - watch.seconds()
         gaps = [b - a for a, b in zip(times, times[1:])]
         assert len(times) >= 5
-        assert max(gaps) < 0.15 * SLOWNESS + 0.1
+        assert max(gaps) < 0.15 * SLOWNESS + 0.1 + others_had
 
 
 def test_fault_14_refused(run):
@@ -90,7 +93,7 @@ def test_fault_14_refused(run):
 def test_fault_15_reset(run):
     def script(connection):
         connection.sendall(b"22")
-        time.sleep(0.1)
+        until_read(connection)
         reset(connection)
     with TcpServer(script) as server:
         assert_result(run(server.address, "Expect=220\n"), "fail", "reset", "after 2 bytes")
@@ -111,7 +114,7 @@ def test_fault_18_one_byte_after_the_other(run):
             connection.sendall(b"x")
             time.sleep(0.05)
     with TcpServer(script) as server:
-        assert_result(run(server.address, "Expect=220\n"), "fail", "timeout",
+        assert_result(run(server.address, "Expect=220\n", timeout="1s"), "fail", "timeout",
                       "waiting for the expected answer")
 
 
@@ -130,7 +133,7 @@ def test_fault_20_flood(directory):
 
 def test_nothing_came_yet(run):
     with TcpServer(hold) as server:
-        assert_result(run(server.address, "Expect=220\n"), "fail", "timeout")
+        assert_result(run(server.address, "Expect=220\n", timeout="1s"), "fail", "timeout")
 
 
 def test_banner_without_expect(run):
@@ -146,7 +149,7 @@ def test_banner_without_expect(run):
 def test_fault_26_bad_settings(line, words, directory):
     with pytest.raises(AssertionError) as failure:
         with CheckRunner(directory, check("127.0.0.1:1", line + "\n")) as runner:
-            runner.next(within=1)
+            runner.next()
     assert words in str(failure.value)
 
 
@@ -171,15 +174,14 @@ def test_fault_25_last_good_address(directory):
         with CheckRunner(directory, text, wrap=dns.wrap) as runner:
             assert runner.next()["message"] == "Connected"
             dns.mode = SERVFAIL
-            result = next(r for r in iter(lambda: runner.next(within=15), None)
-                          if r["message"] != "Connected")
+            result = next(r for r in iter(runner.next, None) if r["message"] != "Connected")
     assert_result(result, "pass", "", "last known address", "SERVFAIL")
 
 
 @pytest.mark.valgrind
 def test_fault_25_black_hole(directory):
     with DnsServer(directory) as dns:
-        with CheckRunner(directory, check("db.test:1"), wrap=dns.wrap) as runner:
+        with CheckRunner(directory, check("db.test:1", timeout="1s"), wrap=dns.wrap) as runner:
             assert_result(runner.next(), "fail", "timeout", "resolving db.test")
 
 
@@ -211,5 +213,5 @@ def test_fault_27_no_local_port(directory):
 def test_fault_14_unreachable(directory):
     text = check("192.0.2.1:80", name="four") + check("[2001:db8::1]:80", name="six")
     with CheckRunner(directory, text, wrap=in_own_network()) as runner:
-        for _ in range(2):
-            assert_result(runner.next(), "fail", "unreachable", "Network is unreachable")
+        for result in runner.first_of(2).values():
+            assert_result(result, "fail", "unreachable", "Network is unreachable")

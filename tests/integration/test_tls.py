@@ -107,7 +107,7 @@ def test_client_certificate(runner, authority):
                 name="path")
             + tls(server, ca, f"ClientCertificate={own.certificate}",
                   "ClientKeyCredential=client-key", name="credential"))
-        assert [runner.next()["outcome"] for _ in range(2)] == ["pass", "pass"]
+        assert {r["outcome"] for r in runner.first_of(2).values()} == {"pass"}
 
 
 @pytest.mark.parametrize("tickets", [0, 2])
@@ -311,7 +311,7 @@ def test_key_with_a_passphrase(runner, authority, directory):
 def test_hangs_and_comes_back(runner, authority):
     with serve(authority.issue(ends=90)) as server:
         runner.start(tls(server, f"CACertificate={authority.ca}", interval="100ms",
-                         timeout="300ms"))
+                         timeout="2s"))
         runner.next_that(outcome="pass")
         server.kill()
         runner.next_that(outcome="fail", reason="refused")
@@ -350,4 +350,4 @@ def test_no_leaks_with_a_run_under_way(runner, authority):
     with TcpServer() as silent, serve(authority.issue(ends=90)) as good:
         runner.start(tls(silent, f"CACertificate={authority.ca}", name="silent")
                      + tls(good, f"CACertificate={authority.ca}", name="good"))
-        assert runner.next()["check"] == "good"
+        assert_result(runner.next_of("good"), "pass", "")

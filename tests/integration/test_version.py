@@ -24,6 +24,13 @@ def check(daemon):
     return section("file", f"Path={daemon.directory}/file", name="file")
 
 
+def put(path, content):
+    """At once: whoever looks meanwhile sees no file that is half written."""
+    content = content if isinstance(content, bytes) else content.encode()
+    path.with_suffix(".new").write_bytes(content)
+    os.rename(path.with_suffix(".new"), path)
+
+
 def report(daemon, path="/health/status"):
     return daemon.get(path).json
 
@@ -78,18 +85,18 @@ def test_version_file(shop):
     assert int(shop.get().headers["x-health-sequence"]) > sequence
     assert report(shop, "/health/ready")["status"] == "ready"
 
-    (releases / "2/VERSION").write_text("2.1 \x1b[31m\x00red\n")
+    put(releases / "2/VERSION", "2.1 \x1b[31m\x00red\n")
     eventually(lambda: report(shop)["versions"]["orders"].startswith("2.1 [31m"), within=20)
-    (releases / "2/VERSION").write_bytes(b"\xff" * 100)
+    put(releases / "2/VERSION", b"\xff" * 100)
     eventually(lambda: len(report(shop)["versions"]["orders"].encode()) == 63, within=20)
     (releases / "2/VERSION").unlink()
     becomes("?")
     assert shop.log.count("VersionFile=") == 1
-    (releases / "2/VERSION").write_text("2.2")
+    put(releases / "2/VERSION", "2.2")
     becomes("2.2")
-    (releases / "2/VERSION").write_text("")
+    put(releases / "2/VERSION", "")
     becomes("?")
-    (releases / "2/VERSION").write_text("x" * 5000)
+    put(releases / "2/VERSION", "x" * 5000)
     eventually(lambda: shop.log.count("VersionFile=") == 2, within=20)
     becomes("?")
 
@@ -130,7 +137,7 @@ def test_many_reloads_leave_nothing_behind(shop):
 
     def reload(n):
         for i in range(n):
-            file.write_text(f"{i}.{n}")
+            put(file, f"{i}.{n}")
             assert shop.vitalctl("reload").returncode == 0
         eventually(lambda: report(shop).get("versions") == {"orders": f"{n - 1}.{n}"}, within=20)
     reload(10)

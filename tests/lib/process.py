@@ -136,8 +136,11 @@ class Stopwatch:
                 found[task] = int((task / "schedstat").read_text().split()[1])
         return found
 
+    def elapsed(self):
+        return time.monotonic() - self.began
+
     def seconds(self):
-        elapsed, waits = time.monotonic() - self.began, self._waits()
+        elapsed, waits = self.elapsed(), self._waits()
         return elapsed - sum(n - self.waits.get(task, 0) for task, n in waits.items()) / 1e9
 
 
