@@ -68,7 +68,7 @@ def test_status_of_a_host_that_is_not(shop, http_server):
     assert re.fullmatch(rf"{HOST}: NOT READY \(503\)  shop/app status/500 for \d+s", lines[0])
     row = next(i for i, line in enumerate(lines) if line.startswith("! shop"))
     assert re.fullmatch(rf"! shop  not ready  app: HTTP 500 from {http_server.address}, "
-                        r"next run in [\dminsh ]+", lines[row])
+                        r"next run in [\dminshd ]+", lines[row])
     assert re.fullmatch(r" {8}first at \d\d:\d\d:\d\d; see https://wiki/app", lines[row + 1])
     http_server.kill()
     ctl(shop, "run", "shop/app", code=NO)
@@ -137,7 +137,7 @@ def test_list_and_show(shop, http_server):
     rows = [line.split() for line in ctl(shop, "list").splitlines()]
     assert rows[0] == ["CHECK", "STATE", "TYPE", "LATENCY", "LAST", "RUN", "TARGET"]
     row = next(r for r in rows if r[0] == "shop/app")
-    assert row[1:3] == ["healthy", "http"] and row[3].endswith("ms")
+    assert row[1:3] == ["healthy", "http"] and re.fullmatch(r"[\d.]+m?s", row[3])
     assert row[-1] == http_server.url()
     out = ctl(shop, "show", "shop/app")
     assert re.match(r"shop/app: healthy for \d+s\n", out)
@@ -181,6 +181,7 @@ def test_json_is_what_the_bus_says(make_vitald, bus, http_server):
     daemon.service("shop", check("app", http_server.url()))
     daemon.start()
     eventually(lambda: "org.vitald1" in bus.names())
+    eventually(lambda: " pending " not in ctl(daemon, "list"), what="results of all checks")
     short = ctl(daemon, "status", "--json=short")
     assert short.count("\n") == 1
     pretty = ctl(daemon, "status", "--json=pretty")
@@ -245,13 +246,13 @@ def test_an_override_is_seen_at_first_sight(shop, http_server):
     assert re.search(r"^Override: shop/app is shown as healthy by root, set \d+s ago, until \S+: "
                      "ticket 7; measured unhealthy$", out, re.MULTILINE)
     assert "Override" in ctl(shop, "show", "shop/app")
-    assert re.search(r"^shop/app is shown as healthy by decision of root, for (10min|9min 59s): "
+    assert re.search(r"^shop/app is shown as healthy by decision of root, for (10min|9min \d+s): "
                      "ticket 7; measured unhealthy$", shop.log, re.MULTILINE)
     ctl(shop, "clear-override", "shop/app")
     ctl(shop, "is-ready", "-q", code=NO)
     assert "shop/app is no longer overridden, cleared by root: unhealthy\n" in shop.log
     # The time runs out.
-    ctl(shop, "override", "shop/app", "pass", "--timeout=500ms")
+    ctl(shop, "override", "shop/app", "pass", "--timeout=5s")
     ctl(shop, "is-ready", "-q")
     shop.wait_status("/health/ready", 503)
     assert "shop/app is no longer overridden, as its time is over: unhealthy\n" in shop.log
@@ -332,9 +333,9 @@ def test_a_vitald_that_is_not_there(vitald, directory):
 def test_a_vitald_that_hangs(shop):
     shop.freeze()
     try:
-        began = time.monotonic()
+        began = time.monotonic()    # D-Bus itself waits for 25 seconds.
         assert "does not answer" in complaint(shop, "status", code=UNREACHABLE)
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 22
     finally:
         shop.thaw()
     ctl(shop, "status")
@@ -393,7 +394,7 @@ def on_terminal(daemon, *argv, env=None):
              str(daemon.runtime_directory), **(env or {})})
     os.close(slave)
     data = b""
-    while select.select([master], [], [], 10)[0]:
+    while select.select([master], [], [], 30)[0]:
         try:
             chunk = os.read(master, 65536)
         except OSError:
@@ -402,6 +403,10 @@ def on_terminal(daemon, *argv, env=None):
     process.wait()
     os.close(master)
     return data.decode().replace("\r\n", "\n")
+
+
+def without_ages(text):
+    return re.sub(r"\d+(ms|s|min|h|d)( \d+(s|min|h))?", "", " ".join(text.split())).split()
 
 
 def test_colours_and_width_of_a_terminal(vitald):
@@ -417,7 +422,7 @@ def test_colours_and_width_of_a_terminal(vitald):
     piped = ctl(vitald, "status", code=NO)
     assert "\033" not in piped and any(len(line) > 80 for line in piped.splitlines())
     # Nothing but the line breaks and the ages differs.
-    assert re.sub(r"\d+", "", piped).split() == re.sub(r"\d+", "", plain).split()
+    assert without_ages(piped) == without_ages(plain)
 
 
 # -- what it hands on to vitald --
@@ -438,7 +443,6 @@ def test_probe(vitald, http_server):
     def slow(_):
         time.sleep(0.2)
         return Reply(body=b"ok\n")
-
     http_server.reply = slow
     out = ctl(vitald, "probe", http_server.url())
     assert "pass" in out.splitlines()[0]

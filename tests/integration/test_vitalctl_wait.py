@@ -18,8 +18,8 @@ from lib.process import CLEAN_ENVIRONMENT, eventually
 
 def test_wait_returns_when_it_becomes_true(shop, http_server):
     break_app(shop, http_server)
-    waiting = start(shop, "wait", "--ready", "shop", "--timeout=20s")
-    done = shop.vitalctl("wait", "shop", "--timeout=200ms")
+    waiting = start(shop, "wait", "--ready", "shop", "--timeout=60s")
+    done = shop.vitalctl("wait", "shop", "--timeout=2s")
     assert done.returncode == TIMED_OUT
     assert "timed out: shop is not ready: app: HTTP 500" in done.stderr
     assert waiting.exit_code is None

@@ -14,7 +14,7 @@ import pytest
 
 from lib.peers import HANG
 from lib.preload import Clock, compile_library
-from lib.process import SLOWNESS, children_of, eventually
+from lib.process import Stopwatch, children_of, eventually
 
 # A library in front of the sanitizers', and times that valgrind spoils.
 pytestmark = pytest.mark.timing
@@ -28,8 +28,8 @@ Type=http
 URL={url}
 Interval=200ms
 FailureThreshold=1
-MaxAge=1s
-Timeout=500ms
+MaxAge=10s
+Timeout=5s
 """
 
 
@@ -60,19 +60,26 @@ def shown(vitald):
     return at.timestamp(), head.timestamp()
 
 
+def is_no_burst(http_server, before, watch):
+    """Runs are an interval apart, but for the first, which may have begun late."""
+    runs = len(http_server.requests) - before
+    return runs <= watch.elapsed() / INTERVAL + 2
+
+
 @pytest.mark.parametrize("seconds", [HOUR, -HOUR, -1, 50 * YEAR])
 def test_fault_50_jump(running, http_server, clock, seconds):
-    before = len(http_server.requests)
+    before, watch = len(http_server.requests), Stopwatch(running.pid)
     clock.jump(seconds)
-    began = time.monotonic()
     answers = []
-    while time.monotonic() < began + 10 * INTERVAL:
+
+    def has_run():
         answers.append(running.get("/health/ready").status)
-        time.sleep(0.01)
-    runs = len(http_server.requests) - before
+        return len(http_server.requests) - before >= 10
+    eventually(has_run, within=40)
     # No verdict flips, no check is left out, none is run again.
+    assert watch.seconds() < 10 * INTERVAL + 0.9
     assert set(answers) == {200}
-    assert 8 <= runs <= 12
+    assert is_no_burst(http_server, before, watch)
     assert running.get("/health/live").status == 200
     for at in shown(running):
         assert abs(at - time.time() - seconds) < 5
@@ -81,26 +88,27 @@ def test_fault_50_jump(running, http_server, clock, seconds):
 
 def test_fault_50_many_jumps(running, http_server, clock):
     """An hour to and fro, faster than the checks run."""
-    began, before = time.monotonic(), len(http_server.requests)
+    before, watch = len(http_server.requests), Stopwatch(running.pid)
     ahead = 0
-    while time.monotonic() < began + 2:
+    while len(http_server.requests) - before < 10:
         ahead = HOUR - ahead
         clock.jump(ahead)
         assert running.get("/health/ready").status == 200
         time.sleep(0.03)
-    assert 8 <= len(http_server.requests) - before <= 12
+    assert watch.seconds() < 10 * INTERVAL + 0.9
+    assert is_no_burst(http_server, before, watch)
 
 
 @pytest.mark.parametrize("seconds", [-HOUR, YEAR])
 def test_fault_50_times_that_are_waited_for(running, clock, seconds):
     """Timeouts, an override's end, and the age at which a result is too old."""
-    done = running.vitalctl("override", "app/web", "unhealthy", "--timeout=2s", "--reason=test")
     began = time.monotonic()
+    done = running.vitalctl("override", "app/web", "unhealthy", "--timeout=5s", "--reason=test")
     assert done.returncode == 0, done.stderr
     clock.jump(seconds)
     assert running.get("/health/ready").status == 503
     running.wait_status("/health/ready", 200)
-    assert 1.8 < time.monotonic() - began < 2.5
+    assert 5 <= time.monotonic() - began
     # Since when is told by the clocks that do not jump.
     assert "for 1y" not in running.vitalctl("status").stdout
 
@@ -117,26 +125,28 @@ def reload_with(vitald, text, http_server):
 
 @pytest.mark.parametrize("seconds", [HOUR, -HOUR])
 def test_fault_50_timeout_of_a_run(running, http_server, clock, seconds):
-    text = SERVICE.format(url=http_server.url()).replace("MaxAge=1s", "MaxAge=10s")
-    reload_with(running, text.replace("500ms", "600ms"), http_server)
-    began = time.monotonic()
+    text = SERVICE.format(url=http_server.url())
+    reload_with(running, text.replace("Timeout=5s", "Timeout=2s"), http_server)
+    log = len(running.log)
     clock.jump(seconds)
     running.wait_check("app/web", healthy=False, reason="timeout")
-    assert 0.4 < time.monotonic() - began < 1.2
+    runs = [run for run in running.runs("app/web", after=log) if run.reason == "timeout"]
+    assert runs and all(2000 <= run.took_ms < 4000 for run in runs), runs
 
 
 @pytest.mark.parametrize("seconds", [HOUR, -HOUR])
 def test_fault_50_age_of_a_result(running, http_server, clock, seconds):
     """A clock that is set back makes nothing younger, one that is set forward nothing older."""
-    text = SERVICE.format(url=http_server.url()).replace("500ms", "700ms")
-    reload_with(running, text.replace("FailureThreshold=1", "FailureThreshold=9"), http_server)
+    text = SERVICE.format(url=http_server.url()).replace("MaxAge=10s", "MaxAge=4s")
+    reload_with(running, text.replace("FailureThreshold=1", "FailureThreshold=9")
+                .replace("Timeout=5s", "Timeout=3s"), http_server)
     running.freeze()
     clock.jump(seconds)
-    time.sleep(0.3)     # Less than the second that a result may be old,
+    time.sleep(0.3)     # Less than the time that a result may be old,
     running.thaw()
     assert running.get("/health/ready").status == 200
     running.freeze()
-    time.sleep(1.2)     # and more.
+    time.sleep(4.2)     # and more.
     running.thaw()
     assert running.get("/health/ready").status == 503
     assert "app/web is unknown: No result for" in running.log
@@ -157,6 +167,7 @@ def test_fault_50_1970_at_the_start(vitald, http_server, clock):
     began = time.monotonic()
     while time.monotonic() < began + 1:
         assert vitald.get("/health/ready").status == 200
+        time.sleep(0.01)
     for at in shown(vitald):
         assert abs(at - time.time()) < 5
 
@@ -184,14 +195,14 @@ def test_fault_52_a_host_that_has_been_up_for_146_years(vitald, http_server):
     before = len(http_server.requests)
     began = time.monotonic()
     eventually(lambda: len(http_server.requests) >= before + 5)
-    assert time.monotonic() - began > 4 * INTERVAL
+    assert time.monotonic() - began > 2 * INTERVAL      # The first may have begun late.
 
-    done = vitald.vitalctl("override", "app/web", "unhealthy", "--timeout=1s", "--reason=test")
-    assert done.returncode == 0, done.stderr
     began = time.monotonic()
+    done = vitald.vitalctl("override", "app/web", "unhealthy", "--timeout=5s", "--reason=test")
+    assert done.returncode == 0, done.stderr
     assert vitald.get("/health/ready").status == 503
     vitald.wait_status("/health/ready", 200)
-    assert 0.8 < time.monotonic() - began < 2 * SLOWNESS
+    assert 5 <= time.monotonic() - began
 
     http_server.reply = HANG
     vitald.wait_check("app/web", healthy=False, reason="timeout")
