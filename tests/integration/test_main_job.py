@@ -32,7 +32,7 @@ HeaderCredential=api-key: openai-key
 ROUTES = ("/health", "/health/live", "/health/ready", "/health/started", "/health/status",
           "/health/ready/default", "/health/status/default", "/health/ready/none", "/metrics",
           "/", "/nowhere")
-COMMON = "Interval=500ms\nFailureThreshold=1\n"
+COMMON = "Interval=500ms\nFailureThreshold=1\nTimeout=2s\n"
 
 
 @pytest.fixture
@@ -53,12 +53,15 @@ def checks(vitald):
     return answer, ours
 
 
-def assert_only_down(vitald, down, reason):
-    answer, ours = checks(vitald)
-    assert answer.status == 503 and answer.json["status"] == "not_ready"
-    assert list(ours[down]) == ["healthy", "reason", "error"] and ours[down]["reason"] == reason
-    assert [name for name, one in ours.items() if not one["healthy"]] == [down]
-    return ours[down]
+def wait_only_down(vitald, down, reason, error):
+    """Until one answer says all of it."""
+    def says_so():
+        answer, ours = checks(vitald)
+        assert answer.status == 503 and answer.json["status"] == "not_ready"
+        assert list(ours[down]) == ["healthy", "reason", "error"] and ours[down]["reason"] == reason
+        assert [name for name, one in ours.items() if not one["healthy"]] == [down]
+        return ours[down]["error"].startswith(error)
+    eventually(says_so, within=30, what=f"{down} alone {reason}")
 
 
 @contextlib.contextmanager
@@ -76,16 +79,19 @@ def alive_all_the_while(vitald):
 
 
 def test_ready_has_the_shape_that_was_promised(service):
-    answer, ours = checks(service)
-    assert answer.status == 200 and answer.json["status"] == "ready"
-    assert list(ours) == ["database", "redis", "openai"]
-    for one in ours.values():
-        assert list(one) == ["healthy", "latency_ms"] and one["healthy"] is True
-        assert isinstance(one["latency_ms"], float)
-        assert 0 < one["latency_ms"] < 1000 * SLOWNESS
+    def all_is_well():
+        answer, ours = checks(service)
+        assert answer.status == 200 and answer.json["status"] == "ready"
+        assert list(ours) == ["database", "redis", "openai"]
+        for one in ours.values():
+            assert list(one) == ["healthy", "latency_ms"] and one["healthy"] is True
+            assert isinstance(one["latency_ms"], float)
+            assert 0 < one["latency_ms"] < 2000
+        return True
+    eventually(all_is_well)     # A machine that stood still knows of no latency.
     of_service = service.get("/health/ready/default").json
     assert list(of_service) == ["status", "service", "checks"]
-    assert list(of_service["checks"]) == list(ours)
+    assert list(of_service["checks"]) == ["database", "redis", "openai"]
 
 
 @pytest.mark.valgrind
@@ -95,11 +101,10 @@ def test_each_dependency_is_lost_and_found(service, shared_postgres, redis, ngin
         for name, server in (("database", shared_postgres), ("redis", redis), ("openai", nginx)):
             server.kill9()
             # A dying server may still take a connection, to reset it.
-            service.wait_check(name, healthy=False, reason="refused")
-            assert assert_only_down(service, name, "refused")["error"] == "Connection refused"
-            assert "Connection refused" in service.show(f"default/{name}")["Message"]
+            wait_only_down(service, name, "refused", "Connection refused")
+            eventually(lambda: "Connection refused" in service.show(f"default/{name}")["Message"])
             server.start()
-            service.wait_status("/health/ready", 200)
+            service.wait_status("/health/ready", 200, within=30)
 
 
 @pytest.mark.valgrind
@@ -108,10 +113,9 @@ def test_each_dependency_hangs_and_recovers(service, shared_postgres, redis, ngi
     with alive_all_the_while(service):
         for name, server in (("database", shared_postgres), ("redis", redis), ("openai", nginx)):
             server.freeze()
-            service.wait_check(name, within=15, healthy=False, reason="timeout")
-            assert assert_only_down(service, name, "timeout")["error"].startswith("Timeout after")
+            wait_only_down(service, name, "timeout", "Timeout after")
             server.thaw()
-            service.wait_status("/health/ready", 200)
+            service.wait_status("/health/ready", 200, within=30)
 
 
 def test_all_are_lost_and_found(service, shared_postgres, redis, nginx):
@@ -120,10 +124,10 @@ def test_all_are_lost_and_found(service, shared_postgres, redis, nginx):
         for server in servers.values():
             server.kill9()
         for name in servers:
-            service.wait_check(name, healthy=False, reason="refused")
+            service.wait_check(name, within=30, healthy=False, reason="refused")
         for server in servers.values():
             server.start()
-        service.wait_status("/health/ready", 200)
+        service.wait_status("/health/ready", 200, within=30)
 
 
 def test_lost_from_the_start(vitald, redis, nginx):
@@ -135,10 +139,9 @@ def test_lost_from_the_start(vitald, redis, nginx):
     vitald.start()
     eventually(lambda: vitald.get("/health/started").json["waiting_for"] == ["redis"],
                what="waiting for redis alone")
-    vitald.wait_check("redis", healthy=False, reason="refused")
+    wait_only_down(vitald, "redis", "refused", "Connection refused")
     answer = vitald.get("/health/started")
     assert (answer.status, answer.json["status"]) == (503, "starting")
-    assert_only_down(vitald, "redis", "refused")
     assert vitald.get("/health").status == 200
     redis.start()
     vitald.wait_status("/health/started", 200)

@@ -27,7 +27,7 @@ class Memcached(Server):
 
     def ask(self, text):
         assert self.process.exit_code is None, self.process.log
-        with socket.create_connection(("127.0.0.1", self.port), timeout=1) as s:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as s:
             s.sendall(text.encode())
             return s.recv(65536).decode()
 
@@ -93,9 +93,9 @@ def test_renews_the_connection_after_its_age(runner, memcached):
     def renewed():
         questions.append(1)
         return memcached.total_connections() - before > len(questions)
-    eventually(renewed, every=0.2)
-    runner.forget()
-    assert runner.next()["outcome"] == "pass"
+    eventually(renewed, within=30, every=0.2)
+    while not runner.is_quiet():
+        assert runner.next()["outcome"] == "pass"
 
 
 @pytest.fixture
@@ -139,11 +139,22 @@ def test_half_a_login(runner, line):
     runner.popen = None
 
 
+def count_connections(s):
+    """How many the server has, by its own word on one of them."""
+    s.sendall(b"stats\r\n")
+    text = b""
+    while b"END\r\n" not in text:
+        text += s.recv(65536)
+    return int(text.partition(b"curr_connections ")[2].split()[0])
+
+
 def test_too_many_clients(check, directory):
     with Memcached(directory, "-c", "50", "-o", "maxconns_fast") as server:
-        taken, refused = [], 0
-        while refused < 20:     # Places of connections that are gone become free a little later.
-            s = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+        # Places of connections that are gone become free a little later; this one counts them.
+        taken, refused = [socket.create_connection(("127.0.0.1", server.port), timeout=30)], 0
+        eventually(lambda: count_connections(taken[0]) == 1)
+        while refused < 20:
+            s = socket.create_connection(("127.0.0.1", server.port), timeout=30)
             s.sendall(b"version\r\n")
             try:
                 refused = 0 if s.recv(100).startswith(b"VERSION") else refused + 1
@@ -168,14 +179,14 @@ def test_hangs_and_is_restarted(runner, memcached):
     memcached.thaw()
     runner.next_that(outcome="pass")
     memcached.kill9()
-    result = runner.next_that(outcome="fail")
-    assert result["reason"] in ("refused", "reset")
+    runner.next_that(outcome="fail", reason="refused")
     memcached.start()
     runner.next_that(outcome="pass")
 
 
 @pytest.mark.timing
 def test_fault_16_death_is_seen_at_once(directory, memcached):
+    delays = []
     for _ in range(5):
         with CheckRunner(directory, memc(memcached)) as runner:
             assert runner.next()["outcome"] == "pass"
@@ -183,8 +194,9 @@ def test_fault_16_death_is_seen_at_once(directory, memcached):
             memcached.kill9()
             result = runner.next()
             assert result["outcome"] == "fail" and result["reason"] in ("refused", "reset"), result
-            assert result["time"] - killed < 0.05
+            delays.append(result["time"] - killed)
         memcached.start()
+    assert sorted(delays)[2] < 0.05, delays
 
 
 @pytest.mark.parametrize("lines, address, outcome", [
@@ -278,14 +290,15 @@ def test_fault_28_a_held_connection_that_fails_is_tried_once_more(runner):
         assert runner.run("it", 10)["pass"] == 10
         assert server.connections == 11
         server.script = close_at_once
-        assert_result(runner.run("it", 1), "fail", "truncated")
+        result = runner.run("it", 1)        # What is sent may meet a socket that is gone.
+        assert result["fail"] == 1 and result["reason"] in ("truncated", "reset"), result
         assert server.connections == 12
 
 
 @pytest.mark.valgrind
 def test_no_leaks_with_runs_under_way(runner, memcached, black_hole):
-    runner.start(memc(memcached, name="good") + memc(black_hole, name="hole"))
-    assert runner.next()["check"] == "good"
+    runner.start(memc(memcached, name="good") + memc(black_hole, name="hole", timeout="1h"))
+    assert runner.next(within=60)["check"] == "good"
 
 
 # -- TLS -------------------------------------------------------------------------------------------
@@ -299,7 +312,7 @@ class SecureMemcached(Memcached):
 
     def ask(self, text):
         assert self.process.exit_code is None, self.process.log
-        with socket.create_connection(("127.0.0.1", self.port), timeout=1) as raw, \
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as raw, \
                 self.context.wrap_socket(raw) as s:
             s.sendall(text.encode())
             return s.recv(65536).decode()
@@ -326,9 +339,11 @@ def test_tls_with_nobody_trusted_and_restarted(check, runner, directory, authori
         runner.start(memc(server, "TLS=yes", f"CACertificate={authority.ca}", timeout="3s"))
         assert_result(runner.next(), "pass", "", "Version")
         server.kill9()
-        assert_result(runner.next(), "fail", "refused")
+        # What is dying may still take a connection.
+        assert runner.next()["reason"] in ("refused", "reset", "truncated", "tls/handshake")
+        assert_result(runner.run("it"), "fail", "refused")
         server.start()
-        assert runner.run("it")["pass"] == 1
+        eventually(lambda: runner.run("it")["pass"] == 1)
         server.freeze()
         assert_result(runner.run("it"), "fail", "timeout")
         server.thaw()

@@ -92,7 +92,7 @@ def test_queries(check, mariadb, lines, outcome, reason, words):
     result = check(mariadb, *lines)
     assert_result(result, outcome, reason, words)
     assert "\x1b" not in result["message"]
-    eventually(lambda: mariadb.connections() == (outcome == "pass"), every=0.05)
+    eventually(lambda: mariadb.connections() == (outcome == "pass"), within=30, every=0.05)
 
 
 @pytest.mark.parametrize("query, values", [
@@ -153,11 +153,12 @@ def test_too_many_clients(check, mariadb):
                    for n in range(12))
     try:
         with CheckRunner(directory, text):
-            eventually(lambda: mariadb.connections() == 10, every=0.1)
+            eventually(lambda: mariadb.connections() == 10, within=30, every=0.1)
             result = check(mariadb)
             assert_result(result, "fail", "status/max-clients", "Too many connections")
     finally:
-        eventually(lambda: mariadb.sql("SET GLOBAL max_connections = 151") == "", every=0.1)
+        eventually(lambda: mariadb.sql("SET GLOBAL max_connections = 151") == "", within=30,
+                   every=0.1)
         shutil.rmtree(directory)
 
 
@@ -171,6 +172,7 @@ def test_holds_one_connection_for_all_runs(runner, check, mariadb):
 
 def test_leaves_in_order(runner, check, mariadb):
     aborted = "SHOW GLOBAL STATUS LIKE 'Aborted_clients'"
+    eventually(lambda: mariadb.connections() == 0, every=0.05)      # Those of the test before.
     before = mariadb.sql(aborted)
     check(mariadb)
     runner.stop()
@@ -184,9 +186,9 @@ def test_renews_the_connection_after_its_age(runner, mariadb):
     assert runner.next()["outcome"] == "pass"
     ids = "SELECT MAX(id) FROM information_schema.processlist WHERE user = 'health'"
     first = mariadb.sql(ids)
-    eventually(lambda: mariadb.sql(ids) not in (first, "NULL"), every=0.1)
-    runner.forget()
-    assert runner.next()["outcome"] == "pass"
+    eventually(lambda: mariadb.sql(ids) not in (first, "NULL"), within=30, every=0.1)
+    while not runner.is_quiet():
+        assert runner.next()["outcome"] == "pass"
 
 
 def test_killed_connection_is_tried_once_more(runner, check, mariadb):
@@ -235,31 +237,33 @@ def test_hangs_and_comes_back(runner, mariadb):
 
 def test_slow_query(check, mariadb):
     before = time.monotonic()
-    result = check(mariadb, "Query=SELECT SLEEP(20)", timeout="300ms")
+    result = check(mariadb, "Query=SELECT SLEEP(20)", timeout="1500ms")
     assert_result(result, "fail", "timeout", "waiting for the query's result")
-    assert result["time"] - before < 2 * SLOWNESS
+    assert result["time"] - before < 10 * SLOWNESS
 
 
 @pytest.mark.timing
 def test_fault_16_death_is_seen_at_once(directory, mariadb):
-    with CheckRunner(directory, db(mariadb, interval="60s"), {"mysql": "s3cret"}) as runner:
+    delays = []
+    with CheckRunner(directory, db(mariadb), {"mysql": "s3cret"}) as runner:
         assert runner.next()["outcome"] == "pass"
-        killed = time.monotonic()
-        mariadb.kill9()
-        result = runner.next()
-        assert result["outcome"] == "fail", result
-        assert result["reason"] in ("refused", "reset", "truncated"), result
-        assert result["time"] - killed < 0.2
-        mariadb.start()
-        assert runner.run("it")["pass"] == 1
+        for _ in range(3):
+            killed = time.monotonic()
+            mariadb.kill9()
+            result = runner.next_that(outcome="fail")
+            assert result["reason"] in ("refused", "reset", "truncated"), result
+            delays.append(result["time"] - killed)
+            mariadb.start()
+            eventually(lambda: runner.run("it")["pass"] == 1)
+    assert sorted(delays)[1] < 0.2, delays
 
 
 def test_shutdown(runner, check, mariadb):
     check(mariadb)
     mariadb.close()
-    runner.next_that(outcome="fail", within=20)
+    runner.next_that(outcome="fail", within=30)
     mariadb.start()
-    assert runner.run("it")["pass"] == 1
+    eventually(lambda: runner.run("it")["pass"] == 1)
 
 
 # -- names and addresses ---------------------------------------------------------------------------
@@ -302,7 +306,7 @@ def test_fault_13_black_hole(check, black_hole):
     before = time.monotonic()
     result = check(black_hole, timeout="300ms")
     assert_result(result, "fail", "timeout", "connecting to")
-    assert result["time"] - before < 2 * SLOWNESS
+    assert result["time"] - before < 8 * SLOWNESS
 
 
 @pytest.mark.parametrize("script, reasons", [
@@ -320,7 +324,7 @@ def test_fault_13_black_hole(check, black_hole):
         "host", "packet too large"])
 def test_fault_16_and_19_no_mysql(check, script, reasons):
     with TcpServer(script) as server:
-        result = check(server, timeout="1s")
+        result = check(server, timeout="1s" if "timeout" in reasons else "10s")
         assert result["outcome"] == "fail" and result["reason"] in reasons, result
         assert "\x1b" not in result["message"]
 
@@ -384,7 +388,7 @@ def flood(connection):
 
 def test_fault_20_endless_reply(runner, check):
     with TcpServer(flood) as server:
-        assert_result(check(server, timeout="5s"), "fail", "protocol", "too long")
+        assert_result(check(server), "fail", "protocol", "too long")
         runner.run("it", 2)
         before = runner.usage()
         assert_result(runner.run("it", 5), "fail", "protocol")
@@ -402,7 +406,7 @@ def test_fault_20_long_rows(check, mariadb, rows, outcome, reason):
 def test_no_leaks_with_runs_under_way(runner, mariadb, black_hole):
     runner.credential("mysql", "s3cret")
     with TcpServer() as silent:
-        runner.start(db(mariadb, name="good") + db(black_hole, name="hole", timeout="20s")
-                     + db(silent, name="silent", timeout="20s")
-                     + db(mariadb, "Query=SELECT SLEEP(20)", name="slow", timeout="20s"))
-        assert runner.next(within=10)["check"] == "good"
+        runner.start(db(mariadb, name="good") + db(black_hole, name="hole", timeout="1h")
+                     + db(silent, name="silent", timeout="1h")
+                     + db(mariadb, "Query=SELECT SLEEP(1000)", name="slow", timeout="1h"))
+        assert runner.next(within=30)["check"] == "good"

@@ -94,10 +94,7 @@ def test_host_name(runner, world, mariadb, directory):
                      + db(f"no.test:{mariadb.port}", ca=ca, name="other")
                      + db(mariadb, "ServerName=db.test", ca=ca, name="told")
                      + db(mariadb, ca=ca, name="address"))
-        results = {}
-        while len(results) < 4:
-            result = runner.next()
-            results.setdefault(result["check"], result)
+        results = runner.first_of(4)
     assert_result(results["it"], "pass", "")
     assert_result(results["told"], "pass", "")
     assert_result(results["other"], "fail", "tls/name")
@@ -115,10 +112,7 @@ def test_client_certificate(check, runner, world, mariadb):
                  + db(mariadb, shown, "ClientKeyCredential=key", ca=ca, user="mutual", name="text")
                  + db(mariadb, f"ClientCertificate={both}", ca=ca, user="mutual", name="one")
                  + db(mariadb, ca=ca, user="mutual", name="none"))
-    results = {}
-    while len(results) < 4:
-        result = runner.next()
-        results.setdefault(result["check"], result)
+    results = runner.first_of(4)
     for name in ("files", "text", "one"):
         assert_result(results[name], "pass", "")
     assert_result(results["none"], "fail", "auth/password")
@@ -145,18 +139,19 @@ def test_hundreds_of_handshakes_leave_nothing(runner, check, mariadb):
 def test_restarted_under_a_held_connection(runner, check, mariadb):
     check(mariadb)
     mariadb.kill9()
-    assert runner.next()["outcome"] == "fail"
+    runner.next_that(outcome="fail")
     mariadb.start()
-    assert runner.run("it")["pass"] == 1
+    eventually(lambda: runner.run("it")["pass"] == 1)
 
 
 def test_hangs(runner, check, mariadb):
-    assert check(mariadb, timeout="500ms")["outcome"] == "pass"
+    check(mariadb, timeout="1s")
+    eventually(lambda: runner.run("it")["pass"] == 1, within=30)
     mariadb.freeze()
     for _ in range(3):
         assert_result(runner.run("it"), "fail", "timeout")
     mariadb.thaw()
-    eventually(lambda: runner.run("it")["pass"] == 1)
+    eventually(lambda: runner.run("it")["pass"] == 1, within=30)
 
 
 # -- bad ones --------------------------------------------------------------------------------------
@@ -222,7 +217,7 @@ def test_fault_24_handshakes(check, say, end, reasons):
         if end == "hold":
             hold(connection)
     with TcpServer(script) as server:
-        result = check(server, timeout="500ms")
+        result = check(server, timeout="500ms" if "timeout" in reasons else "10s")
         assert result["outcome"] == "fail" and result["reason"] in reasons, result
     assert b"safe" not in b"".join(seen)     # Nor the name of the user.
 
@@ -235,7 +230,7 @@ def test_fault_24_the_password_waits_for_the_certificate(check, world, mariadb, 
         connection.sendall(b"\x17\0\0\1\xff\x10\x04Too many connections")
         hold(connection)
     with TcpServer(script) as server:
-        result = check(server, timeout="500ms")
+        result = check(server)
         assert result["outcome"] == "fail" and result["reason"].startswith("tls"), result
 
 
@@ -245,7 +240,7 @@ def test_fault_13_a_handshake_that_hangs_holds_up_nobody(runner, world, mariadb)
         hold(connection)
     runner.credential("mysql", "s3cret")
     with TcpServer(script) as silent:
-        runner.start(db(silent, ca=world.authority.ca, name="silent", timeout="2s")
+        runner.start(db(silent, ca=world.authority.ca, name="silent", timeout="4s")
                      + section("tcp", f"Address={silent.address}", name="other", interval="50ms"))
         n_others = 0
         while (result := runner.next())["check"] == "other":
@@ -273,7 +268,7 @@ def test_no_leaks_in_a_handshake(runner, world, mariadb):
     runner.credential("mysql", "s3cret")
     with TcpServer(script) as silent:
         text = db(mariadb, ca=world.authority.ca, name="good") + "".join(
-            db(silent, ca=world.authority.ca, name=f"silent{n}", timeout="20s") for n in range(2))
+            db(silent, ca=world.authority.ca, name=f"silent{n}", timeout="1h") for n in range(2))
         runner.start(text)
-        assert runner.next(within=10)["check"] == "good"
-        eventually(lambda: silent.connections == 2)
+        assert runner.next(within=30)["check"] == "good"
+        eventually(lambda: silent.connections >= 2)

@@ -32,7 +32,7 @@ def connected():
 
 def get(make, address):
     with make() as s:
-        s.settimeout(10)
+        s.settimeout(30)
         s.connect(address)
         s.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         return s.recv(4096).split()[1]

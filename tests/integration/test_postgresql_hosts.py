@@ -21,8 +21,8 @@ def hosts(*addresses, more=""):
 
 
 def ask(runner, string, *lines, **options):
-    options = {"timeout": "5s", **options}
-    return runner.start(postgresql(string, *lines, **options)).next(within=10)
+    options = {"timeout": "20s", **options}
+    return runner.start(postgresql(string, *lines, **options)).next(within=30)
 
 
 @pytest.fixture
@@ -81,15 +81,15 @@ def test_fault_13_silent_hosts_take_their_share_of_the_time(runner, good, black_
     with TcpServer(hold) as mute:
         string = hosts(black_hole.address, mute.address, good.address)
         begin = time.monotonic()
-        result = ask(runner, string, timeout=f"{2400 * SLOWNESS}ms")
+        result = ask(runner, string, timeout=f"{4500 * SLOWNESS}ms")
         assert_result(result, "pass", "", f"at {good.address}")
-        assert 1.5 * SLOWNESS < time.monotonic() - begin
+        assert 2.8 * SLOWNESS < time.monotonic() - begin
 
 
 def test_fault_13_all_silent(runner, black_hole):
     with TcpServer(hold) as mute:
-        result = ask(runner, hosts(mute.address, black_hole.address), timeout="600ms")
-    assert_result(result, "fail", "timeout", f"600ms, connecting to {black_hole.address}",
+        result = ask(runner, hosts(mute.address, black_hole.address), timeout="2s")
+    assert_result(result, "fail", "timeout", f"2000ms, connecting to {black_hole.address}",
                   f"before: No answer in time, negotiating TLS with {mute.address}")
 
 
@@ -116,7 +116,7 @@ def test_first_is_taken_again_when_the_connection_is_renewed(runner, good):
         server.close()
         server.port = int(address.split(":")[1])
         server.start()
-        eventually(lambda: f"at {address}" in runner.next()["message"], within=10)
+        eventually(lambda: f"at {address}" in runner.next()["message"], within=40)
 
 
 # -- names -----------------------------------------------------------------------------------------
@@ -150,7 +150,7 @@ def test_fault_25_first_name_is_unknown(runner, names, good):
 def test_fault_25_silent_name_servers(runner, names, good):
     names.mode = BLACK_HOLE
     string = hosts(f"one.test:{good.port}", good.address)
-    assert_result(ask(runner, string, timeout="2s"), "pass", "", f"at {good.address}")
+    assert_result(ask(runner, string, timeout="6s"), "pass", "", f"at {good.address}")
 
 
 # -- surroundings ----------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def test_target_shows_all(vitald, good):
     address = refused_address()
     vitald.service("db", postgresql(hosts(address, good.address)))
     vitald.start()
-    eventually(lambda: vitald.show("db/it")["State"] == "healthy")
+    eventually(lambda: vitald.show("db/it")["State"] == "healthy", within=30)
     assert vitald.show("db/it")["Target"] == f"{address},{good.address}/orders"
 
 
@@ -172,10 +172,10 @@ def test_one_elsewhere_is_remote(vitald, good):
 def test_runs_are_flat(runner, good):
     """Each dials both, since the query fails and the connection is not held."""
     string = hosts(refused_address(), good.address)
-    runner.start(postgresql(string, "Query=SELECT 1/0", timeout="10s"))
+    runner.start(postgresql(string, "Query=SELECT 1/0", timeout="30s"))
     runner.next()
     runner.run("it", 50)
     fds, memory = runner.usage()
     assert runner.run("it", 300)["fail"] == 300
     after = runner.usage()
-    assert after[0] == fds and after[1] - memory < 256 * SLOWNESS
+    assert after[0] <= fds and after[1] - memory < 256 * SLOWNESS

@@ -9,7 +9,7 @@ import pytest
 
 from lib.checks import postgresql
 from lib.postgres import Postgres, Replica
-from lib.process import SLOWNESS, eventually
+from lib.process import eventually
 from lib.runner import assert_result
 
 AGE = "extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())"
@@ -50,7 +50,7 @@ def replica(cluster):
 
 def ask(runner, server, *lines, more=""):
     return runner.start(postgresql(f"{server.connection_string} {more}", *lines,
-                                   timeout="5s")).next(within=10)
+                                   timeout="20s")).next(within=30)
 
 
 def run_until(runner, **fields):
@@ -58,7 +58,7 @@ def run_until(runner, **fields):
     def looks_so():
         result = runner.run("it")
         return result if all(result[name] == value for name, value in fields.items()) else None
-    return eventually(looks_so, within=10, what=fields)
+    return eventually(looks_so, within=30, what=fields)
 
 
 # -- lag -------------------------------------------------------------------------------------------
@@ -68,9 +68,9 @@ def test_fault_29_standby_that_answers(runner, primary, replica):
     primary.sql("INSERT INTO t VALUES (1)")
     eventually(replica.has_all)
     eventually(lambda: float(replica.sql(f"SELECT {AGE}")) > 1)
-    result = ask(runner, replica, "Replication=yes")
-    assert_result(result, "pass", "", "a replica")
-    assert (result["lag"], result["lag_bytes"], result["cut_off"]) == (0, 0, 0)
+    assert_result(ask(runner, replica, "Replication=yes"), "pass", "", "a replica")
+    # The primary writes something of its own now and then.
+    run_until(runner, lag=0, lag_bytes=0, cut_off=0)
     assert runner.run("it", 100)["pass"] == 100
 
 
@@ -87,9 +87,9 @@ def test_paused_replay(runner, primary, replica, user):
     runner.credential("key", "secret")
     eventually(lambda: float(replica.sql(f"SELECT {AGE}")) > 1)
     text = postgresql(replica.connection_string.replace("user=postgres", f"user={user}"),
-                      "PasswordCredential=key", "Replication=yes", timeout="5s")
-    first = runner.start(text).next(within=10)
-    assert first["lag"] == 0
+                      "PasswordCredential=key", "Replication=yes", timeout="20s")
+    runner.start(text)
+    run_until(runner, lag=0)
     replica.sql("SELECT pg_wal_replay_pause()")
     primary.sql("INSERT INTO t SELECT generate_series(1, 10000)")
 
@@ -102,8 +102,7 @@ def test_paused_replay(runner, primary, replica, user):
     later = runner.run("it")
     assert later["lag"] > result["lag"] and later["cut_off"] == 0
     replica.sql("SELECT pg_wal_replay_resume()")
-    eventually(lambda: runner.run("it")["lag"] == 0)
-    assert runner.run("it")["lag_bytes"] == 0
+    run_until(runner, lag=0, lag_bytes=0)
 
 
 @pytest.mark.valgrind
@@ -116,8 +115,8 @@ def test_cut_off(runner, primary, replica):
     assert result["lag"] > 0 and result["lag_bytes"] == 0
     assert runner.run("it")["lag"] > result["lag"]
     primary.start()
-    eventually(lambda: runner.run("it")["cut_off"] == 0, within=20)
-    eventually(lambda: runner.run("it")["lag"] == 0)
+    eventually(lambda: runner.run("it")["cut_off"] == 0, within=60)
+    run_until(runner, lag=0)
 
 
 def test_limit_of_lag(vitald, primary, replica):
@@ -142,10 +141,7 @@ def test_writable(runner, primary, replica):
                  + postgresql(replica.connection_string, "Writable=yes", name="replica")
                  + postgresql(replica.connection_string, "Query=SELECT 1/0", "Writable=yes",
                               name="broken"))
-    results = {}
-    while len(results) < 3:
-        result = runner.next()
-        results[result["check"]] = result
+    results = runner.first_of(3)
     assert_result(results["primary"], "pass", "", "PostgreSQL 1")
     assert_result(results["replica"], "fail", "mismatch/replica", "is a replica")
     assert_result(results["broken"], "fail", "mismatch/replica")    # That comes first.
@@ -201,14 +197,14 @@ def both(first, second, more=""):
 def test_session_attributes(runner, primary, replica, attributes, chosen):
     """The replica stands first."""
     string = both(replica, primary, f"target_session_attrs={attributes}" if attributes else "")
-    result = runner.start(postgresql(string, "Query=SELECT 7 AS n", timeout="5s")).next()
+    result = runner.start(postgresql(string, "Query=SELECT 7 AS n", timeout="20s")).next(within=30)
     assert_result(result, "pass", "", f"at {(replica, primary)[chosen].address}")
     assert runner.run("it", 10)["pass"] == 10
 
 
 def test_standby_preferred(runner, primary, replica):
     string = both(primary, replica, "target_session_attrs=prefer-standby")
-    result = runner.start(postgresql(string, timeout="5s")).next()
+    result = runner.start(postgresql(string, timeout="20s")).next(within=30)
     assert_result(result, "pass", "", f"at {replica.address}")
     replica.kill9()
     result = run_until(runner, reason="")
@@ -222,7 +218,7 @@ def test_one_that_is_not_what_is_asked_for(runner, primary):
 
 def test_no_host_is_what_is_asked_for(runner, primary, replica):
     string = both(primary, replica, "target_session_attrs=read-write")
-    runner.start(postgresql(string, timeout="5s"))
+    runner.start(postgresql(string, timeout="20s"))
     assert_result(runner.next(), "pass", "", f"at {primary.address}")
     primary.kill9()
     result = run_until(runner, reason="mismatch/session")
@@ -241,15 +237,12 @@ def test_promoted(runner, directory, primary, replica):
             postgresql(string, "Writable=yes", name="writable")
             + postgresql(string, "Replication=yes", name="lag")
             + postgresql(both(promoted, replica, "target_session_attrs=standby"), name="standby"))
-        results = {}
-        while len(results) < 3:
-            result = runner.next(within=10)
-            results[result["check"]] = result
+        results = runner.first_of(3, within=30)
         assert_result(results["writable"], "fail", "mismatch/replica")
         assert_result(results["lag"], "pass", "", "a replica")
         assert_result(results["standby"], "pass", "", f"at {promoted.address}")
         promoted.promote()
-        eventually(lambda: runner.run("writable")["pass"] == 1, within=10 * SLOWNESS)
+        eventually(lambda: runner.run("writable")["pass"] == 1, within=30)
         eventually(lambda: "a primary" in runner.run("lag")["message"])
         result = runner.run("standby")
         assert_result(result, "pass", "", f"at {replica.address}")

@@ -2,6 +2,7 @@
 """Type=push: reports by datagram, over D-Bus and with vitalctl, and what they do."""
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -130,11 +131,15 @@ def test_silence_is_a_failure(make):
     report(daemon, "batch/job", "pass")
     wait_state(daemon, "unhealthy")
     shown = daemon.show("batch/job")
-    assert shown["Reason"] == "stale" and shown["Message"].startswith("No report for 1")
+    assert shown["Reason"] == "stale", shown
+    assert re.match(r"No report for \d", shown["Message"]), shown
     assert daemon.get("/health/live").status == 503
     assert shown["Target"] == "reports, at least every 1s"
-    report(daemon, "batch/job", "pass")
-    assert state(daemon) == "healthy" and daemon.get("/health/live").status == 200
+
+    def comes_back():
+        report(daemon, "batch/job", "pass")
+        return state(daemon) == "healthy" and daemon.get("/health/live").status == 200
+    eventually(comes_back)
 
 
 def test_a_report_that_never_comes(make):
@@ -145,38 +150,47 @@ def test_a_report_that_never_comes(make):
 
 
 def test_each_missing_report_counts(make):
-    daemon = make(("job", "TTL=300ms\nFailureThreshold=3\nInitial=pass"))
-    eventually(lambda: daemon.show("batch/job")["FailuresInRow"] == 1)
-    assert state(daemon) == "healthy"
-    wait_state(daemon, "unhealthy")
+    daemon = make(("job", "TTL=500ms\nFailureThreshold=3\nInitial=pass"))
+    seen = []
+
+    def enough_are_missing():
+        shown = daemon.show("batch/job")
+        seen.append((shown["FailuresInRow"], shown["State"]))
+        return shown["FailuresInRow"] >= 3
+    eventually(enough_are_missing)
+    for n, word in seen:
+        assert word == ("unhealthy" if n >= 3 else "healthy"), seen
     assert daemon.show("batch/job")["NFail"] >= 3
 
 
 def test_reports_in_time_keep_it(make):
-    daemon = make(("job", f"TTL={2 * SLOWNESS}s"))
+    daemon = make(("job", f"TTL={5 * SLOWNESS}s"))
+
     def heartbeat():
         report(daemon, "batch/job", "pass")
         return daemon.ready().status == 200
-    throughout(heartbeat, 3 * SLOWNESS, every=0.3)
+    throughout(heartbeat, 7 * SLOWNESS, every=0.3)
 
 
 def test_a_stall_is_nobody_s_silence(make):
     """What was said in time counts, and nobody is blamed for a time in which nothing could run."""
-    daemon = make(("heard", "TTL=2s"), ("silent", "TTL=2s"))
+    daemon = make(("heard", "TTL=4s"), ("silent", "TTL=4s"))
     report(daemon, "batch/heard", "pass")
     report(daemon, "batch/silent", "pass")
+    mark = len(daemon.log)
     daemon.freeze()
     with Sender(daemon) as s:
-        time.sleep(5)
+        time.sleep(6)
         s.send(lines("batch/heard", "pass"))
         daemon.thaw()
         s.barrier()
     assert state(daemon, "batch/heard") == "healthy"
-    assert state(daemon, "batch/silent") in ("pending", "healthy")
-    wait_state(daemon, "pending", "batch/silent")
-    assert daemon.show("batch/silent")["NFail"] == 0
-    wait_state(daemon, "unhealthy", "batch/silent")
+    wait_state(daemon, "unhealthy", "batch/silent", within=30)
     assert daemon.show("batch/silent")["Reason"] == "stale"
+    # It was asked for anew before that.
+    told = [line.split()[2].rstrip(":,") for line in daemon.log[mark:].splitlines()
+            if line.startswith("batch/silent is ")]
+    assert [word for word in told if word != "healthy"][:2] == ["pending", "unhealthy"], told
 
 
 # -- ways in ---------------------------------------------------------------------------------------

@@ -57,13 +57,14 @@ def state(daemon, check="job"):
 
 
 def test_garbage(daemon):
+    began = time.monotonic()
     with Sender(daemon) as s:
         for name, data in GARBAGE.items():
             s.send(data)
             s.barrier()
             assert state(daemon) == "healthy", name
-    # One line for all of them.
-    assert daemon.log.count("was refused") == 1
+    # One line for all of them, or one in ten seconds.
+    assert 1 <= daemon.log.count("was refused") <= 1 + (time.monotonic() - began) / 10
     report(daemon, "batch/job", "fail", "x" * 3000)
     assert state(daemon) == "unhealthy" and len(daemon.show("batch/job")["Message"]) < 256
 
@@ -161,11 +162,11 @@ def test_too_many_reports_become_the_latest(daemon):
         for i in range(1500):
             s.send(lines("batch/job", "fail" if i % 2 else "pass"))
         s.barrier()
-        took = time.monotonic() - began
     # The last one was a failure.
     eventually(lambda: state(daemon) == "unhealthy" and
                daemon.show("batch/job")["LastOutcome"] == "fail")
-    assert daemon.show("batch/job")["NRuns"] <= 102 + 10 * (took + 2)
+    n_runs = daemon.show("batch/job")["NRuns"]
+    assert n_runs <= 102 + 10 * (time.monotonic() - began + 1)
 
 
 FLOOD = """
@@ -209,7 +210,7 @@ def test_a_flood_starves_nobody(daemon, flood):
     time.sleep(max(0, 2 - (time.monotonic() - began)))
     share = (daemon.cpu_seconds() - before) / (time.monotonic() - began)
     assert share < (0.6 if SLOWNESS == 1 else 1.1), share
-    assert daemon.log.count("was refused") < 5
+    assert daemon.log.count("was refused") <= 2 + (time.monotonic() - began) / 10
     assert all(f.poll() is None for f in flood)
     assert state(daemon) == "degraded", "what nobody says of it counts for nothing"
 

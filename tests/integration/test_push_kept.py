@@ -48,6 +48,13 @@ def kept(daemon):
     return daemon.runtime_directory / "push", daemon.state_directory / "push"
 
 
+def wait_kept(daemon, state="pass"):
+    """An end does not wait for a disk that is slow."""
+    def is_there():
+        return all(f"\nSTATE={state}\n".encode() in path.read_bytes() for path in kept(daemon))
+    eventually(is_there, within=30, what="what was reported in the files")
+
+
 def sealed_push(body, kind="vitald-push", version=1):
     return sealed(body, kind, version)
 
@@ -87,7 +94,8 @@ def test_a_restart_changes_nothing(daemon, end):
     if end == "stop":
         daemon.stop()
     else:       # As much as was written by then.
-        eventually(lambda: all(b"\nSTATE=" in path.read_bytes() for path in kept(daemon)))
+        eventually(lambda: all(b"\nSTATE=" in path.read_bytes() for path in kept(daemon)),
+                   within=30)
         daemon.kill9()
     daemon.start()
     # The first answer is the right one.
@@ -115,6 +123,7 @@ def test_a_reload_of_other_settings_changes_nothing(daemon):
 def test_a_reboot(daemon, other_boot):
     report(daemon, "batch/job", "pass")
     report(daemon, "batch/lasting", "pass", values=["rows=7"])
+    wait_kept(daemon)
     other_boot()
     assert states(daemon) == ("pending", "healthy")
     assert shown(daemon, "lasting")["Values"][0]["Value"] == 7
@@ -186,6 +195,7 @@ def test_what_is_not_configured_any_more_is_forgotten(daemon):
 def good_file(daemon):
     report(daemon, "batch/job", "pass")
     report(daemon, "batch/lasting", "pass")
+    wait_kept(daemon)
     daemon.stop()
     return kept(daemon)[1]
 
@@ -260,7 +270,8 @@ def test_fault_45_a_full_disk(daemon):
         path, filler = kept(daemon)[1], daemon.state_directory / "filler"
         daemon.start()
         report(daemon, "batch/lasting", "pass")
-        eventually(path.exists)
+        eventually(lambda: b"STATE=pass" in path.read_bytes() and
+                   (daemon.state_directory / "configuration").exists(), within=30)
         good = path.read_bytes()
         with open(filler, "wb", buffering=0) as f:
             try:

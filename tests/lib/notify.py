@@ -9,6 +9,8 @@ import struct
 import threading
 import time
 
+from lib.process import eventually
+
 SO_TIMESTAMPNS = 35     # Of socket(7); Python has no name for it.
 
 
@@ -51,6 +53,14 @@ class NotifySocket:
                 return
             fields = dict(line.split("=", 1) for line in data.decode().splitlines() if "=" in line)
             self.messages.append((sent_at(ancillary), fields))
+
+    def take_in(self):
+        """Until all that was sent before is in `messages`."""
+        mark = str(time.monotonic())
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.sendto(f"X_MARK={mark}".encode(), self.name.replace("@", "\0", 1))
+        eventually(lambda: self.messages[-1][1].get("X_MARK") == mark, what="the mark")
+        self.messages.pop()
 
     def values(self, key):
         """All values of the key in order of arrival."""

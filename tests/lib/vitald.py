@@ -14,7 +14,8 @@ import subprocess
 
 import pytest
 
-from lib.process import (CLEAN_ENVIRONMENT, PATIENCE, Process, SLOWNESS, eventually, free_port)
+from lib.process import (CLEAN_ENVIRONMENT, PATIENCE, Process, SLOWNESS, eventually, free_port,
+                         is_stopped)
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 
@@ -247,7 +248,9 @@ class Vitald:
         self.process.kill9()
 
     def freeze(self):
+        """Returns when nothing of it runs any more."""
         self.process.signal(signal.SIGSTOP)
+        eventually(lambda: is_stopped(self.pid), what="all threads stopped")
 
     def thaw(self):
         self.process.signal(signal.SIGCONT)
