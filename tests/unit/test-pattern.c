@@ -88,16 +88,16 @@ static void test_bounded(void **state _unused_) {
         memset(text, 'a', n);
         memcpy(text + n - 4, "\nbxA", 4); /* or it would be seen that there can be no match */
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                usec_t begin = clock_usec(CLOCK_MONOTONIC), took;
+                usec_t begin = clock_usec(CLOCK_PROCESS_CPUTIME_ID), took;
                 int r = search(table[i], text, n);
 
-                took = clock_usec(CLOCK_MONOTONIC) - begin;
+                took = clock_usec(CLOCK_PROCESS_CPUTIME_ID) - begin;
                 print_message("# %s: %d in %u us\n", table[i], r, (unsigned) took);
                 longest = MAX(longest, took);
                 assert_true(r == 0 || r == -E2BIG);
         }
         assert_int_equal(search("(a+)+$x", text, n), -E2BIG);
-        assert_true(longest < 2 * USEC_PER_SEC); /* some milliseconds, on a machine with time */
+        assert_true(longest < 2 * USEC_PER_SEC); /* some milliseconds of the processor */
         free(text);
 }
 
