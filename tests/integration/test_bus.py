@@ -184,7 +184,7 @@ def works(vitald, seconds):
     while time.monotonic() < end:
         watch = Stopwatch(vitald.pid)
         assert vitald.ready().status == 200
-        assert watch.seconds() < 0.5 * SLOWNESS
+        assert watch.seconds() < 0.9 * SLOWNESS     # A call to a bus that hangs takes a second.
     eventually(lambda: vitald.metrics()[runs] > before)
 
 
