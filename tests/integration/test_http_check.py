@@ -173,9 +173,9 @@ def test_fault_13_black_hole(runner, black_hole, http_server):
     assert holes and len(good) > 20
     for r in holes:
         assert_result(r, "fail", "timeout", "Timeout after 500ms, connecting")
-    # Not each time that the other hangs; the machine may stand still now and then.
-    pauses = [b - a for a, b in zip(good, good[1:])]
-    assert sum(pause > 0.35 * SLOWNESS for pause in pauses) <= len(holes) // 2
+    # Four while the other hangs, if the machine does not stand still; none if that is waited for.
+    beside = [sum(0 < r["time"] - t < 0.45 for t in good) for r in holes]
+    assert sum(beside) >= len(holes), beside
 
 
 def test_fault_14_refused(runner):

@@ -230,9 +230,9 @@ def test_fault_25_silent_name_server(runner, names, http_server):
     good = [r["time"] for r in results if r["check"] == "good"]
     assert failures and all(r["outcome"] == "fail" and r["reason"] in ("timeout", "dns/timeout")
                             for r in failures), failures
-    # Not each time that the other waits; the machine may stand still now and then.
-    pauses = [b - a for a, b in zip(good, good[1:])]
-    assert sum(pause > 0.3 * SLOWNESS for pause in pauses) <= len(failures) // 2
+    # A dozen while the other waits, if the machine does not stand still; none if that is waited for.
+    beside = [sum(0 < r["time"] - t < 0.65 * SLOWNESS for t in good) for r in failures]
+    assert sum(beside) >= 2 * len(failures), beside
     begin = time.monotonic()
     runner.stop()
     assert time.monotonic() - begin < 5 * SLOWNESS
