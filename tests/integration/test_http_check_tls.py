@@ -230,7 +230,7 @@ def test_fault_25_silent_name_server(runner, names, http_server):
     good = [r["time"] for r in results if r["check"] == "good"]
     assert failures and all(r["outcome"] == "fail" and r["reason"] in ("timeout", "dns/timeout")
                             for r in failures), failures
-    # A dozen while the other waits, if the machine does not stand still; none if that is waited for.
+    # A dozen while the other waits, if the machine does not stand still; none if it is waited for.
     beside = [sum(0 < r["time"] - t < 0.65 * SLOWNESS for t in good) for r in failures]
     assert sum(beside) >= 2 * len(failures), beside
     begin = time.monotonic()
