@@ -259,19 +259,22 @@ def test_the_companion_ends_with_the_program(web, mode):
 def test_signals_to_all_of_the_unit_are_the_programs(web):
     """SIGHUP, SIGUSR1 and the like do not end the companion, so that nobody is starved by them."""
     names = ("HUP", "USR1", "INT", "QUIT")
+    web.systemctl("stop", "web.service")        # Its port is the stand-in's from now on.
+    web.run(["systemd-run", "--unit=stand-in", "/usr/bin/python3", "-m", "http.server",
+             "--bind", "127.0.0.1", "8099"])
+    eventually(lambda: web.get("/", port=8099).status == 200)
     web.drop_in("web.service", "[Service]\nExecStart=\n"
                 "ExecStart=/usr/bin/vitald-run --service=web "
                 "/bin/sh -c 'trap : HUP USR1 INT QUIT; while :; do sleep 1; done'\n")
-    web.run(["systemd-run", "--unit=stand-in", "/usr/local/bin/web"], check=False)
-    web.systemctl("restart", "web.service")
+    web.systemctl("start", "web.service")
     # The program need not have come so far, and what it runs comes and goes.
     eventually(lambda: all(catches(web, number(web, "MainPID"), name) for name in names))
     companion, = eventually(lambda: [p for p in unit_procs(web) if "vitald-run" in exe(web, p)])
     for name in names:
         web.systemctl("kill", "-s", name, "web.service")
     throughout(lambda: companion in unit_procs(web), 0.5, every=0.1)
+    web.systemctl("stop", "web.service", "stand-in.service")
     web.drop_in("web.service", "")
-    web.systemctl("stop", "stand-in.service", check=False)
 
 
 # -- the watchdog ----------------------------------------------------------------------------------
