@@ -308,3 +308,12 @@ int bus_connection_new_client(sd_event *event, BusScope scope, const char *socke
 
         return connection_new(event, &pattern, ret);
 }
+
+int bus_add_matches(sd_bus *bus, const BusMatch matches[], size_t n, void *userdata) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = sd_bus_add_match_async(bus, NULL, matches[i].rule, matches[i].handler, NULL,
+                                           userdata);
+        return r;
+}

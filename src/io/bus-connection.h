@@ -34,6 +34,19 @@ typedef struct BusHandlers {
         void (*lost)(void *userdata, sd_bus *bus);
 } BusHandlers;
 
+/* Signals that are wanted, for setup(): handlers get the userdata that is given here. */
+typedef struct BusMatch {
+        const char *rule;
+        sd_bus_message_handler_t handler;
+} BusMatch;
+
+int bus_add_matches(sd_bus *bus, const BusMatch matches[], size_t n, void *userdata);
+
+/* The rule for who has a name, a literal. */
+#define BUS_MATCH_OWNER(name)                                                           \
+        "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus'," \
+        "member='NameOwnerChanged',arg0='" name "'"
+
 /* Begins to connect at once; setup() may be called before this returns. name: the well-known name
  * to own, queued for when another owns it; NULL for none. Fails only without memory. */
 int bus_connection_new(sd_event *event, BusScope scope, int64_t priority, const char *name,

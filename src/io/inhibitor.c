@@ -229,27 +229,14 @@ static int on_retry(sd_event_source *s _unused_, usec_t usec _unused_, void *use
 /* -- the connection ---------------------------------------------------------------------------- */
 
 static int on_setup(void *userdata, sd_bus *bus) {
-        static const struct {
-                const char *rule;
-                sd_bus_message_handler_t handler;
-        } matches[] = {
+        static const BusMatch matches[] = {
                 { "type='signal',sender='" LOGIND_NAME "',path='" LOGIND_PATH
                   "',interface='" LOGIND_MANAGER "',member='PrepareForShutdown'",
                   on_prepare },
-                { "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
-                  "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" LOGIND_NAME
-                  "'",
-                  on_owner_changed },
+                { BUS_MATCH_OWNER(LOGIND_NAME), on_owner_changed },
         };
-        int r;
 
-        for (size_t k = 0; k < ELEMENTSOF(matches); k++) {
-                r = sd_bus_add_match_async(bus, NULL, matches[k].rule, matches[k].handler, NULL,
-                                           userdata);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        return bus_add_matches(bus, matches, ELEMENTSOF(matches), userdata);
 }
 
 static void on_connected(void *userdata, sd_bus *bus _unused_) {

@@ -232,10 +232,7 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret
 }
 
 static int on_setup(void *userdata, sd_bus *bus) {
-        static const struct {
-                const char *rule;
-                sd_bus_message_handler_t handler;
-        } matches[] = {
+        static const BusMatch matches[] = {
                 { "type='signal',sender='" SYSTEMD_NAME "',path_namespace='" SYSTEMD_PATH
                   "',interface='" DBUS_PROPERTIES "',member='PropertiesChanged'",
                   on_signal },
@@ -245,19 +242,14 @@ static int on_setup(void *userdata, sd_bus *bus) {
                 { "type='signal',sender='" SYSTEMD_NAME "',path='" SYSTEMD_PATH
                   "',interface='" SYSTEMD_MANAGER "',member='Reloading'",
                   on_reloading },
-                { "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
-                  "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" SYSTEMD_NAME
-                  "'",
-                  on_owner_changed },
+                { BUS_MATCH_OWNER(SYSTEMD_NAME), on_owner_changed },
         };
         SystemdLink *l = userdata;
         int r;
 
-        for (size_t i = 0; i < ELEMENTSOF(matches); i++) {
-                r = sd_bus_add_match_async(bus, NULL, matches[i].rule, matches[i].handler, NULL, l);
-                if (r < 0)
-                        return r;
-        }
+        r = bus_add_matches(bus, matches, ELEMENTSOF(matches), l);
+        if (r < 0)
+                return r;
         l->state = LINK_CONNECTING;
         return 0;
 }

@@ -281,11 +281,7 @@ static int on_setup(void *userdata, sd_bus *bus) {
                                       on_changed, NULL, c);
         if (r < 0 || !is_bus)
                 return r;
-        return sd_bus_add_match_async(bus, NULL,
-                                      "type='signal',sender='org.freedesktop.DBus',"
-                                      "interface='org.freedesktop.DBus',"
-                                      "member='NameOwnerChanged',arg0='" VITALD_NAME "'",
-                                      on_owner, NULL, c);
+        return sd_bus_add_match_async(bus, NULL, BUS_MATCH_OWNER(VITALD_NAME), on_owner, NULL, c);
 }
 
 static void on_connected(void *userdata, _unused_ sd_bus *bus) {
