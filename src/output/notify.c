@@ -19,6 +19,7 @@
 #define EXTEND_EVERY_USEC   (5 * USEC_PER_SEC)
 #define EXTEND_BY_USEC      (20 * USEC_PER_SEC)
 #define STATUS_EVERY_USEC   USEC_PER_SEC
+#define AGAIN_USEC          (100 * USEC_PER_MSEC)
 #define TIMER_ACCURACY_USEC (10 * USEC_PER_MSEC)
 
 struct Notify {
@@ -28,6 +29,7 @@ struct Notify {
         socklen_t address_length;
 
         bool is_listening, is_ready, is_stopping;
+        bool owes_ready; /* READY=1 has not been taken yet */
         NotifyReady mode;
         usec_t began_monotonic;
         sd_event_source *timer; /* owned: extends the start, or sends a status held back */
@@ -39,23 +41,29 @@ static usec_t now_monotonic(void) {
         return clock_usec(CLOCK_MONOTONIC);
 }
 
-static void notify_send(Notify *n, const char *format, ...) _printf_(2, 3);
+static bool notify_send(Notify *n, const char *format, ...) _printf_(2, 3);
 
-static void notify_send(Notify *n, const char *format, ...) {
+/* False when it has not been taken: a manager that is behind has a full queue. */
+static bool notify_send(Notify *n, const char *format, ...) {
         char message[SUMMARY_MAX + 128];
         va_list ap;
         int length;
+        ssize_t r;
 
         if (n->fd < 0)
-                return;
+                return true;
         va_start(ap, format);
         length = vsnprintf(message, sizeof(message), format, ap);
         va_end(ap);
         if (length < 0 || (size_t) length >= sizeof(message))
-                return;
-        if (sendto(n->fd, message, (size_t) length, MSG_DONTWAIT | MSG_NOSIGNAL,
-                   (const struct sockaddr *) &n->address, n->address_length) < 0)
-                log_errno(LOG_DEBUG, -errno, "Cannot tell the service manager");
+                return true;
+        r = sendto(n->fd, message, (size_t) length, MSG_DONTWAIT | MSG_NOSIGNAL,
+                   (const struct sockaddr *) &n->address, n->address_length);
+        if (r >= 0)
+                return true;
+        r = -errno;
+        log_errno(LOG_DEBUG, (int) r, "Cannot tell the service manager");
+        return r != -EAGAIN;
 }
 
 /* Fills in the address of $NOTIFY_SOCKET: a path, or @ for an abstract name. */
@@ -120,6 +128,15 @@ static void notify_arm(Notify *n, usec_t usec) {
         sd_event_source_set_enabled(n->timer, SD_EVENT_ONESHOT);
 }
 
+/* Whether nothing is owed any more. */
+static bool notify_send_ready(Notify *n) {
+        if (n->owes_ready)
+                n->owes_ready = !notify_send(n, "READY=1");
+        if (n->owes_ready)
+                notify_arm(n, usec_add(now_monotonic(), AGAIN_USEC));
+        return !n->owes_ready;
+}
+
 /* Sends the status if it has changed, and what systemd waits for. */
 static void notify_update(Notify *n) {
         const Snapshot *s = publisher_current(n->publisher);
@@ -129,10 +146,11 @@ static void notify_update(Notify *n) {
         if (!s || n->fd < 0 || n->is_stopping)
                 return;
         if (!n->is_ready && notify_may_be_ready(n, s)) {
-                n->is_ready = true;
+                n->is_ready = n->owes_ready = true;
                 n->status_monotonic = 0;
-                notify_send(n, "READY=1");
         }
+        if (!notify_send_ready(n))
+                return;
         if (n->is_ready)
                 summary_format(status, s, clock_usec(CLOCK_BOOTTIME));
         else
@@ -143,9 +161,11 @@ static void notify_update(Notify *n) {
                 notify_arm(n, usec_add(n->status_monotonic, STATUS_EVERY_USEC));
                 return;
         }
-        memcpy(n->status, status, sizeof(status));
         n->status_monotonic = now;
-        notify_send(n, "STATUS=%s", status);
+        if (notify_send(n, "STATUS=%s", status))
+                memcpy(n->status, status, sizeof(status));
+        else
+                notify_arm(n, usec_add(now, STATUS_EVERY_USEC));
 }
 
 static void notify_extend(Notify *n) {
@@ -182,7 +202,7 @@ void notify_reloading(Notify *n) {
 void notify_reloaded(Notify *n) {
         if (!n->is_ready)
                 return;
-        notify_send(n, "READY=1");
+        n->owes_ready = true;
         n->status_monotonic = 0;
         notify_update(n);
 }

@@ -53,6 +53,34 @@ def test_life_as_systemd_is_told(vitald, manager, http_server):
     assert manager.messages[-1][1]["STOPPING"] == "1"
 
 
+def fill(receiver, path):
+    """Until nobody else's datagrams are taken any more; how many that took."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.setblocking(False)
+        for n in itertools.count():
+            try:
+                s.sendto(b"X=1", path)
+            except BlockingIOError:
+                return n
+
+
+def test_a_manager_that_is_behind_is_told_later(vitald, directory):
+    """What it cannot take at once is not lost: that it is ready, and how it is."""
+    path = str(directory / "notify.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(path)
+        receiver.settimeout(20 * SLOWNESS)
+        n = fill(receiver, path)
+        vitald.environment["NOTIFY_SOCKET"] = path
+        vitald.start()
+        eventually(lambda: "Cannot tell the service manager" in vitald.log)
+        assert [receiver.recv(100) for _ in range(n)] == n * [b"X=1"]
+        while receiver.recv(1000) != b"READY=1":
+            pass
+        while not receiver.recv(1000).startswith(b"STATUS=NOT READY: "):
+            pass
+
+
 def test_start_is_extended_while_it_waits(vitald, manager):
     with HttpServer("hang") as server:
         vitald.service("app", f"[Check web]\nType=http\nURL={server.url()}\nTimeout=1min\n")
