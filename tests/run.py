@@ -23,7 +23,7 @@ BUILD = SOURCE / "build"
 LOGS = BUILD / "logs"
 CORES = os.cpu_count() or 1
 JOBS = f"-j{CORES}"
-STAGE_SECONDS = 20 * 60     # More means that something hangs.
+STAGE_SECONDS = 40 * 60     # More means that something hangs.
 
 PLACES = ["--prefix=/usr", "--sysconfdir=/etc", "--localstatedir=/var",
           "--with-systemdsystemunitdir=/usr/lib/systemd/system"]
@@ -131,6 +131,9 @@ def unit_programs(kind="gcc"):
 def make_check(tally, stage, kind, programs):
     """The TAP tests; names are STAGE/PROGRAM/what the program calls it."""
     place = BUILD / kind
+    if not programs:
+        tally.add(stage, "failed", "there are no tests to run")
+        return
     for old in place.rglob("*.trs"):
         old.unlink()
     fine = run(["make", "-k", "check", f"TESTS={' '.join(programs)}"], f"{stage}", cwd=place)
@@ -273,13 +276,19 @@ class Runner:
         name = stage[0]
         return name not in REPEATS or any(p.startswith(name) for p in self.patterns)
 
+    def wanted(self, stage, kind, folder, options):
+        """What the stage is given; the whole of a folder is no list of its tests."""
+        if folder is not None and not self.patterns:
+            return []
+        return [given for name, given in names_of(stage, kind, folder, options)
+                if not self.patterns or selects(self.patterns, name)]
+
     def run_stage(self, stage, kind, folder, options):
         if not self.has_build(kind):
             if self.patterns or stage not in BUILD_ONLY:
                 self.tally.add(stage, "failed", "there is no build to test")
             return
-        wanted = [given for name, given in names_of(stage, kind, folder, options)
-                  if not self.patterns or selects(self.patterns, name)]
+        wanted = self.wanted(stage, kind, folder, options)
         if self.patterns and not wanted:
             return
         say(f"== {stage}")
@@ -290,11 +299,11 @@ class Runner:
             self.tally.add(stage, "passed")     # That it was built is the test.
         elif folder is None:
             make_check(self.tally, stage, kind, wanted)
-        elif wanted:
+        else:
             env = {"VITALD_VALGRIND": "1"} if stage.endswith("-valgrind") else {}
             if stage in WORKERS:
                 options = (*options, "-n", str(WORKERS[stage]), "--dist", "loadfile")
-            pytest(self.tally, stage, kind, folder, wanted if self.patterns else [], options, env)
+            pytest(self.tally, stage, kind, folder, wanted, options, env)
         self.times[stage] = time.monotonic() - before
         say(f"   {self.tally.summary()} so far; {stage} took {self.times[stage]:.0f} s")
 
