@@ -41,7 +41,7 @@ def analyze(compiler, path):
             if "warning:" in line and not KNOWN.search(line)]
 
 
-@pytest.mark.time_limit(600)
+@pytest.mark.time_limit(1800)
 @pytest.mark.parametrize("compiler", sorted(ANALYZERS))
 def test_analyzer_is_silent(compiler):
     need(compiler)
