@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The text in which a history outlasts vitald, see state-file.h. Times are those of
- * CLOCK_REALTIME, as in the history itself. */
+/* The text in which a history outlasts vitald, see state-file.h. Times count from
+ * its beginning, as in the history itself, so that it does not matter whether the clock is set. */
 
 #include "base/strbuf.h"
 #include "output/history.h"

@@ -41,6 +41,7 @@ void history_format(const History *h, const char *boot, StrBuf *out) {
         json_open(&w, NULL, '{');
         json_string(&w, "boot", boot);
         json_unsigned(&w, "began", h->began_realtime);
+        json_unsigned(&w, "began_boottime", h->began_boottime);
         json_open(&w, "checks", '[');
         for (size_t i = 0; i < h->n_checks; i++) {
                 if (!h->checks[i])

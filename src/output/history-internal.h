@@ -6,7 +6,7 @@
 #include "output/history.h"
 
 /* A run in eight bytes: with a thousand checks the rings are what vitald holds most of. Times count
- * from the store's beginning, in units that last for 136 years. */
+ * from the store's beginning, in units that last for 136 years, by the clock that is never set. */
 typedef struct PackedRun {
         uint32_t second;
         uint32_t outcome : 2, latency : 30; /* usec; HISTORY_LATENCY_NONE: none or
@@ -29,7 +29,7 @@ typedef struct CheckHistory {
 } CheckHistory;
 
 struct History {
-        usec_t began_realtime;
+        usec_t began_boottime, began_realtime; /* realtime: as the clock has it now */
         Config *config;        /* owned reference: what the indices mean; NULL before the first */
         CheckHistory **checks; /* owned, by index */
         size_t n_checks;
@@ -37,6 +37,9 @@ struct History {
 
 /* The histories of this configuration's checks are empty. 0 or -ENOMEM. */
 int history_begin(History *h, Config *config);
+
+/* Where the clock was set, what was before keeps its distance to now. */
+void history_follow_clock(History *h, Time now);
 
 /* As before the first configuration. */
 void history_forget(History *h);

@@ -101,15 +101,20 @@ static int take_tree(History *h, json_object *o, const char *boot, Time now) {
         JsonReader reader = {};
         json_object *checks = json_get(&reader, o, "checks", json_type_array);
         usec_t began = json_get_number(&reader, o, "began", USEC_INFINITY);
+        /* Where it is not there, nobody has noticed that the clock was set. */
+        usec_t boottime = json_get_number(&reader, o, "began_boottime",
+                                          usec_sub(now.boottime, usec_sub(now.realtime, began)));
         uint32_t latest;
         int r = 0;
 
         if (!str_equal(json_get_string(&reader, o, "boot"), boot))
                 return -ESTALE;
-        if (!checks || began > now.realtime || reader.what)
+        if (!checks || began == USEC_INFINITY || boottime > now.boottime || reader.what)
                 return -EBADMSG;
+        h->began_boottime = boottime;
         h->began_realtime = began;
-        latest = (uint32_t) MIN((now.realtime - began) / USEC_PER_SEC, (usec_t) UINT32_MAX);
+        history_follow_clock(h, now);
+        latest = (uint32_t) MIN((now.boottime - boottime) / USEC_PER_SEC, (usec_t) UINT32_MAX);
         for (size_t i = 0; r >= 0 && !reader.what && i < json_object_array_length(checks); i++)
                 r = take_check(&reader, h, json_object_array_get_idx(checks, i), latest);
         return r < 0 ? r : reader.what ? -EBADMSG : 0;
@@ -118,7 +123,7 @@ static int take_tree(History *h, json_object *o, const char *boot, Time now) {
 int history_parse(History *h, const char *text, size_t n, const char *boot, Config *config,
                   Time now, char ret_why[static STATE_FILE_WHY_MAX]) {
         _cleanup_json_ json_object *o = NULL;
-        usec_t began = h->began_realtime;
+        usec_t boottime = h->began_boottime, began = h->began_realtime;
         int r;
 
         r = json_parse_object(text, n, &o, ret_why);
@@ -130,6 +135,7 @@ int history_parse(History *h, const char *text, size_t n, const char *boot, Conf
         if (r >= 0)
                 return 0;
         history_forget(h);
+        h->began_boottime = boottime;
         h->began_realtime = began;
         snprintf(ret_why, STATE_FILE_WHY_MAX, "%s",
                  r == -ENOMEM   ? "out of memory"

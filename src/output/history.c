@@ -4,13 +4,23 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static uint32_t pack_time(const History *h, usec_t realtime) {
-        return (uint32_t) MIN(usec_sub(realtime, h->began_realtime) / USEC_PER_SEC,
+static uint32_t pack_time(const History *h, usec_t boottime) {
+        return (uint32_t) MIN(usec_sub(boottime, h->began_boottime) / USEC_PER_SEC,
                               (usec_t) UINT32_MAX);
 }
 
 static usec_t unpack_time(const History *h, uint32_t second) {
         return usec_add(h->began_realtime, second * USEC_PER_SEC);
+}
+
+/* Steps of less than what is shown would only make old times flicker. */
+void history_follow_clock(History *h, Time now) {
+        usec_t there = usec_add(h->began_realtime, usec_sub(now.boottime, h->began_boottime));
+
+        if (now.realtime >= usec_add(there, USEC_PER_SEC))
+                h->began_realtime = usec_add(h->began_realtime, now.realtime - there);
+        else if (there >= usec_add(now.realtime, USEC_PER_SEC))
+                h->began_realtime = usec_sub(h->began_realtime, there - now.realtime);
 }
 
 static void checks_free(CheckHistory **checks, size_t n) {
@@ -43,7 +53,7 @@ static void history_follow_config(History *h, Config *config) {
 
 static void history_add_run(const History *h, CheckHistory *to, const CheckState *c) {
         to->runs[to->n_runs++ % HISTORY_RUNS_MAX] = (PackedRun){
-                .second = pack_time(h, c->last_realtime),
+                .second = pack_time(h, c->last_boottime),
                 .outcome = c->last.outcome & 3,
                 .latency = (uint32_t) MIN(c->last.latency_usec, (usec_t) HISTORY_LATENCY_NONE) &
                            HISTORY_LATENCY_NONE,
@@ -52,7 +62,7 @@ static void history_add_run(const History *h, CheckHistory *to, const CheckState
 
 static void history_add_flip(const History *h, CheckHistory *to, const CheckState *c) {
         to->flips[to->n_flips++ % HISTORY_FLIPS_MAX] = (PackedFlip){
-                .second = pack_time(h, c->since_realtime),
+                .second = pack_time(h, c->since_boottime),
                 .state = (uint8_t) c->state,
                 .reason = (uint8_t) check_state_reason(c, NULL, NULL),
         };
@@ -71,6 +81,7 @@ static void on_snapshot(void *userdata, const Snapshot *old, const Snapshot *new
         History *h = userdata;
         bool is_same = old && old->config == new->config;
 
+        history_follow_clock(h, new->time);
         if (h->config != new->config)
                 history_follow_config(h, new->config);
         for (size_t i = 0; i < h->n_checks; i++) {
@@ -159,11 +170,13 @@ void history_latency(const History *h, size_t check, HistoryLatency *ret) {
 
 int history_new(Publisher *publisher, History **ret) {
         _cleanup_(history_freep) History *h = calloc(1, sizeof(History));
+        Time now = time_now();
         int r;
 
         if (!h)
                 return -ENOMEM;
-        h->began_realtime = time_now().realtime;
+        h->began_boottime = now.boottime;
+        h->began_realtime = now.realtime;
         r = publisher_subscribe(publisher, on_snapshot, h);
         if (r < 0)
                 return r;

@@ -4,6 +4,7 @@ clocks are far from where they begin."""
 
 import datetime
 import email.utils
+import json
 import os
 import pathlib
 import signal
@@ -111,6 +112,31 @@ def test_fault_50_times_that_are_waited_for(running, clock, seconds):
     assert 5 <= time.monotonic() - began
     # Since when is told by the clocks that do not jump.
     assert "for 1y" not in running.vitalctl("status").stdout
+
+
+def ages(vitald, clock_ahead):
+    """Of the runs of the check: seconds from now, by the clock that the daemon sees."""
+    past = json.loads(vitald.vitalctl("history", "app/web", "--json=short").stdout)
+    now = time.time() + clock_ahead
+    return [now - run["Timestamp"] / 1e6 for run in past["Runs"]]
+
+
+@pytest.mark.parametrize("ahead, later", [(0, -HOUR), (0, HOUR), (YEAR, 0)])
+@pytest.mark.parametrize("how", ["running", "restarted"])
+def test_fault_50_history(running, clock, ahead, later, how):
+    """What was before keeps its place and its age; a restart does not lose it."""
+    clock.jump(ahead)
+    eventually(lambda: len(ages(running, ahead)) >= 8)
+    if how == "restarted":
+        running.stop()
+    clock.jump(later)
+    if how == "restarted":
+        running.start()
+    eventually(lambda: len(ages(running, later)) >= 13)
+    after = ages(running, later)
+    assert after == sorted(after, reverse=True)
+    assert -2 < after[-1] and after[0] < 60 * SLOWNESS
+    assert "is left aside" not in running.log
 
 
 def reload_with(vitald, text, http_server):
