@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "output/watchdog.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +14,8 @@
 
 /* Pings in one watchdog period: one that is missed by chance costs nothing. */
 #define PINGS_PER_PERIOD 4
+
+#define EPISODE_PREFIX "starved-"
 
 struct Watchdog {
         Publisher *publisher;           /* borrowed */
@@ -27,8 +30,8 @@ struct Watchdog {
 };
 
 static bool episode_path(const Watchdog *w, const char *service, char *path, size_t size) {
-        return w->runtime_directory &&
-               snprintf(path, size, "%s/starved-%s", w->runtime_directory, service) < (int) size;
+        return w->runtime_directory && snprintf(path, size, "%s/" EPISODE_PREFIX "%s",
+                                                w->runtime_directory, service) < (int) size;
 }
 
 static bool episode_is_remembered(const Watchdog *w, const char *service) {
@@ -54,6 +57,25 @@ static void episode_forget(const Watchdog *w, const char *service) {
 
         if (episode_path(w, service, path, sizeof(path)))
                 unlink(path);
+}
+
+/* Of services that are gone. Who could not be read may come back. */
+static void episodes_forget_gone(const Watchdog *w, const Config *config) {
+        DIR *directory;
+
+        if (!w->runtime_directory || config->defect)
+                return;
+        directory = opendir(w->runtime_directory);
+        if (!directory)
+                return;
+        for (struct dirent *e = readdir(directory); e; e = readdir(directory)) {
+                const char *service = e->d_name + strlen(EPISODE_PREFIX);
+
+                if (str_starts_with(e->d_name, EPISODE_PREFIX) &&
+                    config_find_service(config, service) == INDEX_NONE)
+                        episode_forget(w, service);
+        }
+        closedir(directory);
 }
 
 static bool wants_watchdog(const ServiceConfig *service) {
@@ -101,9 +123,11 @@ static void watchdog_look(Watchdog *w, const Snapshot *s, size_t service) {
                 episode_forget(w, name);
 }
 
-static void on_snapshot(void *userdata, const Snapshot *old _unused_, const Snapshot *new) {
+static void on_snapshot(void *userdata, const Snapshot *old, const Snapshot *new) {
         Watchdog *w = userdata;
 
+        if (!old || old->sequence == 0 || old->config != new->config)
+                episodes_forget_gone(w, new->config);
         if (*w->starving && config_find_service(new->config, w->starving) == INDEX_NONE)
                 w->starving[0] = 0;
         for (size_t i = 0; i < new->config->n_services; i++)

@@ -333,6 +333,49 @@ def test_a_drain_for_a_time_ends_in_time(daemon, http_server):
     ready_once(daemon)
 
 
+# -- episodes --------------------------------------------------------------------------------------
+
+def test_an_episode_is_remembered_as_long_as_its_service_is_there(daemon, http_server):
+    for name in "shop", "till", "old":
+        daemon.service(name, "[Service]\nOnLivenessFailure=watchdog\n"
+                       + check("app", http_server.url(),
+                               more="Probes=liveness\nLivenessFailureThreshold=1\n"))
+    http_server.reply = BROKEN
+    daemon.start()
+
+    def remembered():
+        return sorted(path.name for path in daemon.vitald.runtime_directory.glob("starved-*"))
+
+    def remove(name):
+        (daemon.vitald.etc / f"services/{name}.conf").unlink()
+
+    def restart(*names):
+        daemon.end()
+        for name in names:
+            remove(name)
+        daemon.start()
+
+    # The watchdog starves for one of them at a time.
+    eventually(lambda: len(remembered()) == 1)
+    (daemon.vitald.runtime_directory / "starved-shop").touch()
+    (daemon.vitald.runtime_directory / "starved-old").touch()
+    restart()
+    assert {"starved-old", "starved-shop"} <= set(remembered())
+    restart("old")
+    assert "starved-old" not in remembered() and "starved-shop" in remembered()
+    remove("shop")
+    ctl(daemon.vitald, "reload")
+    assert "starved-shop" not in remembered()
+    # Who cannot be read is not gone.
+    (daemon.vitald.runtime_directory / "starved-till").touch()
+    daemon.end()
+    place = daemon.vitald.etc / "services"
+    place.rename(place.with_name("aside"))
+    place.touch()
+    daemon.start()
+    assert remembered() == ["starved-till"]
+
+
 # -- reports ---------------------------------------------------------------------------------------
 
 def test_a_report_is_counted_once(daemon):
