@@ -2,7 +2,6 @@
 #include "verify.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -12,6 +11,7 @@
 #include "base/text.h"
 #include "config/logind.h"
 #include "config/verify.h"
+#include "io/json-tree.h"
 #include "verify-rights.h"
 
 int verify_format_from_string(const char *s, VerifyFormat *ret) {
@@ -37,16 +37,21 @@ usec_t watchdog_from_environment(void) {
 }
 
 static int print_pretty(const char *text) {
-        json_object *o = json_tokener_parse(text);
-        const char *pretty = o ? json_object_to_json_string_ext(
-                                         o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-                                                    JSON_C_TO_STRING_NOSLASHESCAPE)
-                               : NULL;
+        _cleanup_json_ json_object *o = NULL, *again = NULL;
+        const char *pretty;
+        JsonFault fault;
 
-        if (pretty)
-                puts(pretty);
-        json_object_put(o);
-        return pretty ? 0 : -ENOMEM;
+        if (json_tree_parse(text, strlen(text), &o, &fault) < 0)
+                return -ENOMEM;
+        pretty = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |
+                                                           JSON_C_TO_STRING_SPACED |
+                                                           JSON_C_TO_STRING_NOSLASHESCAPE);
+        /* Without memory json-c leaves out what it cannot write, and does not say so. */
+        if (!pretty || json_tree_parse(pretty, strlen(pretty), &again, &fault) < 0 ||
+            !json_object_equal(o, again))
+                return -ENOMEM;
+        puts(pretty);
+        return 0;
 }
 
 static int verification_print(const Verification *v, VerifyFormat format) {

@@ -48,24 +48,9 @@ static void skip_blanks(Scan *s) {
 /* -- strings ----------------------------------------------------------------------------------- */
 
 static void hash_rune(uint64_t *hash, unsigned rune) {
-        char bytes[4];
-        size_t n = 0;
+        char bytes[UTF8_MAX];
 
-        if (rune < 0x80)
-                bytes[n++] = (char) rune;
-        else if (rune < 0x800)
-                bytes[n++] = (char) (0xc0 | rune >> 6);
-        else if (rune < 0x10000)
-                bytes[n++] = (char) (0xe0 | rune >> 12);
-        else
-                bytes[n++] = (char) (0xf0 | rune >> 18);
-        if (rune >= 0x10000)
-                bytes[n++] = (char) (0x80 | (rune >> 12 & 0x3f));
-        if (rune >= 0x800)
-                bytes[n++] = (char) (0x80 | (rune >> 6 & 0x3f));
-        if (rune >= 0x80)
-                bytes[n++] = (char) (0x80 | (rune & 0x3f));
-        *hash = hash_bytes(*hash, bytes, n);
+        *hash = hash_bytes(*hash, bytes, utf8_encode(bytes, rune));
 }
 
 /* The four digits behind \u. */
@@ -249,11 +234,12 @@ static int hash_compare(const void *a, const void *b) {
 }
 
 static bool object_has_twice(const Scan *s, size_t first) {
-        uint64_t *names = s->names + first;
         size_t n = s->n_names - first;
+        uint64_t *names;
 
         if (n < 2)
                 return false;
+        names = s->names + first;
         qsort(names, n, sizeof(*names), hash_compare);
         for (size_t i = 1; i < n; i++)
                 if (names[i] == names[i - 1])

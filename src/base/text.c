@@ -37,6 +37,26 @@ static size_t utf8_sequence(const unsigned char *p, size_t n) {
         return len;
 }
 
+size_t utf8_encode(char buf[static UTF8_MAX], unsigned rune) {
+        size_t n = 0;
+
+        if (rune < 0x80)
+                buf[n++] = (char) rune;
+        else if (rune < 0x800)
+                buf[n++] = (char) (0xc0 | rune >> 6);
+        else if (rune < 0x10000)
+                buf[n++] = (char) (0xe0 | rune >> 12);
+        else
+                buf[n++] = (char) (0xf0 | rune >> 18);
+        if (rune >= 0x10000)
+                buf[n++] = (char) (0x80 | (rune >> 12 & 0x3f));
+        if (rune >= 0x800)
+                buf[n++] = (char) (0x80 | (rune >> 6 & 0x3f));
+        if (rune >= 0x80)
+                buf[n++] = (char) (0x80 | (rune & 0x3f));
+        return n;
+}
+
 bool utf8_is_valid(const char *s, size_t n) {
         const unsigned char *p = (const unsigned char *) s;
 

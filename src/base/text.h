@@ -36,6 +36,10 @@ const char *bytes_format(char buf[static BYTES_TEXT_MAX], uint64_t bytes);
 
 bool utf8_is_valid(const char *s, size_t n);
 
+/* The bytes of a code point, and how many they are. */
+#define UTF8_MAX 4
+size_t utf8_encode(char buf[static UTF8_MAX], unsigned rune);
+
 /* A list of strings that ends with NULL; a NULL pointer is the empty list. The list and its
  * strings are owned by the holder. */
 char **strv_free(char **l);

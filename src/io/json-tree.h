@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Reads JSON that came from outside: looked through by base/json-scan.h first, then made a tree by
- * json-c. Types must be asked for before values: json_object_get_int() of the text "12abc" is 12.
+/* Reads JSON that came from outside: looked through by base/json-scan.h first, then made a tree of
+ * json-c's objects. Types must be asked for before values: json_object_get_int() of the text "12abc" is 12.
  */
 
 #include <json-c/json.h>
