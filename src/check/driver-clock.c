@@ -55,7 +55,7 @@ static int clock_start(CheckRun *run) {
                              s->max_offset_usec > 0 ? ", and nobody else knows MaxOffset="
                                                     : ", and systemd-timesyncd has not set it");
         else if (r < 0)
-                result_error(&result, REASON_INTERNAL, "adjtimex: %s", strerror(-r));
+                result_own_errno(&result, r, "adjtimex");
         else
                 clock_judge(s, &reading, &result);
         check_run_finish(run, &result);

@@ -74,7 +74,8 @@ static size_t on_head(char *bytes, size_t size, size_t n, void *userdata) {
 
 static size_t on_body(char *bytes, size_t size, size_t n, void *userdata) {
         HttpRun *r = userdata;
-        size_t length = size * n, taken = MIN(length, r->max_reply - r->reply.body_bytes);
+        size_t length = size * n;
+        size_t taken = (size_t) MIN((uint64_t) length, r->max_reply - r->reply.body_bytes);
 
         r->reply.body_bytes += taken;
         if (r->keeps_body)

@@ -135,8 +135,8 @@ static bool cgroup_refuse(const MemorySettings *s, int error, Result *ret) {
         if (error >= 0)
                 return false;
         if (error != -ENOENT)
-                result_error(ret, REASON_INTERNAL, "Cannot read the memory of %s: %s",
-                             s->unit ? s->unit : s->cgroup, strerror(-error));
+                result_own_errno(ret, error, "Cannot read the memory of %s",
+                                 s->unit ? s->unit : s->cgroup);
         else if (s->cgroup)
                 result_fail(ret, REASON_MISSING, "%s: no such control group, or without memory",
                             s->cgroup);
@@ -194,8 +194,7 @@ static int memory_start(CheckRun *run) {
 
         r = meminfo_read(&memory);
         if (r < 0)
-                result_error(&result, REASON_INTERNAL, "Cannot read %s: %s", MEMINFO_PATH,
-                             strerror(-r));
+                result_own_errno(&result, r, "Cannot read %s", MEMINFO_PATH);
         else if (!cgroup_apply(s, &memory, &result))
                 memory_judge(s, &memory, &result);
         check_run_finish(run, &result);

@@ -201,7 +201,7 @@ static int pressure_start(CheckRun *run) {
                              "help",
                              path);
         else if (r < 0)
-                result_error(&result, REASON_INTERNAL, "Cannot read %s: %s", path, strerror(-r));
+                result_own_errno(&result, r, "Cannot read %s", path);
         else
                 pressure_judge(s, check_run_instance(run), &pressure, &result);
         check_run_finish(run, &result);

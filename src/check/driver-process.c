@@ -50,7 +50,7 @@ static void process_describe_error(const ProcessCall *c, const char *what, Resul
         if (c->error == EACCES || c->error == EPERM)
                 result_error(ret, REASON_CONFIGURATION, "%s: vitald may not read it", what);
         else
-                result_error(ret, REASON_INTERNAL, "%s: %s", what, strerror(c->error));
+                result_own_errno(ret, c->error, "%s", what);
 }
 
 static void process_judge(const ProcessSettings *s, const ProcessCall *c, Result *ret) {

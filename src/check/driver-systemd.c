@@ -65,7 +65,7 @@ static bool clock_judge(const SystemdSettings *s, Result *ret) {
                              "The kernel may not be asked about the clock, and systemd-timesyncd "
                              "has not set it; the drop-in clock.conf allows it");
         else if (r < 0)
-                result_error(ret, REASON_INTERNAL, "adjtimex: %s", strerror(-r));
+                result_own_errno(ret, r, "adjtimex");
         else if (!reading.is_synchronized) {
                 result_fail(ret, REASON_STATUS, "The clock is not synchronised");
                 result_set_detail(ret, "unsynchronised");

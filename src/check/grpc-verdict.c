@@ -134,7 +134,7 @@ static bool message_parse(const uint8_t *at, const uint8_t *end, uint64_t *ret_s
 
 static bool body_parse(const GrpcReply *reply, uint64_t *ret_serving) {
         const uint8_t *b = reply->body;
-        size_t n = reply->http.body_bytes;
+        size_t n = (size_t) reply->http.body_bytes;
 
         if (n < GRPC_PREFIX_BYTES || b[0] != 0 || b[1] != 0 || b[2] != 0 ||
             n - GRPC_PREFIX_BYTES != (size_t) (b[3] << 8 | b[4]))

@@ -11,7 +11,8 @@
 #define OTHER_HMACS_MAX 100
 
 static void session_begin(const PostgresqlSession *s) {
-        recv_limit_begin(SESSION_RECEIVED_MAX - MIN(s->received_bytes, SESSION_RECEIVED_MAX));
+        recv_limit_begin(
+                (size_t) (SESSION_RECEIVED_MAX - MIN(s->received_bytes, SESSION_RECEIVED_MAX)));
 }
 
 static void session_end(PostgresqlSession *s) {

@@ -28,7 +28,7 @@ void systemd_describe_errno(Engine *engine, int error, Result *ret) {
                              "The bus does not let vitald ask systemd; see its policy in "
                              "/usr/share/dbus-1/system.d/org.freedesktop.systemd1.conf");
         else
-                result_error(ret, REASON_INTERNAL, "Cannot ask systemd: %s", strerror(-error));
+                result_own_errno(ret, error, "Cannot ask systemd");
 }
 
 void systemd_expire(CheckRun *run, Result *ret) {

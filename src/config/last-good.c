@@ -270,6 +270,14 @@ static int read_number(Reader *r, char end, uint64_t max, uint64_t *ret) {
         return 0;
 }
 
+static int read_size(Reader *r, char end, size_t max, size_t *ret) {
+        uint64_t n = 0;
+        int q = read_number(r, end, max, &n);
+
+        *ret = (size_t) n;
+        return q;
+}
+
 /* So many bytes and what stands behind them. */
 static const char *read_bytes(Reader *r, size_t n, const char *behind) {
         size_t n_behind = strlen(behind);
@@ -282,11 +290,11 @@ static const char *read_bytes(Reader *r, size_t n, const char *behind) {
 }
 
 static int read_file(Reader *r, FileText *ret) {
-        uint64_t path_length, size;
+        size_t path_length, size;
         const char *path, *text;
 
-        if (read_number(r, ' ', PATH_MAX, &path_length) < 0 ||
-            read_number(r, '\n', LEX_FILE_MAX, &size) < 0)
+        if (read_size(r, ' ', PATH_MAX, &path_length) < 0 ||
+            read_size(r, '\n', LEX_FILE_MAX, &size) < 0)
                 return -EBADMSG;
         path = read_bytes(r, path_length, "\n");
         text = path ? read_bytes(r, size, "\n\n") : NULL;
@@ -306,14 +314,14 @@ static bool key_is_valid(const char *key) {
 
 static int read_entry(Reader *r, GoodEntry *e) {
         char key[KEY_MAX];
-        uint64_t n;
+        size_t n;
 
         if (read_word(r, ' ', key, sizeof(key)) < 0 || !key_is_valid(key) ||
             read_number(r, ' ', REALTIME_MAX, &e->since_realtime) < 0 ||
-            read_number(r, '\n', DROP_INS_MAX + 1, &n) < 0)
+            read_size(r, '\n', DROP_INS_MAX + 1, &n) < 0)
                 return -EBADMSG;
         e->key = strdup(key);
-        e->files = calloc(MAX(n, (uint64_t) 1), sizeof(FileText));
+        e->files = calloc(MAX(n, (size_t) 1), sizeof(FileText));
         if (!e->key || !e->files)
                 return -ENOMEM;
         while (e->n_files < n) {

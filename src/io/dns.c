@@ -6,10 +6,12 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 
 #include "base/fd.h"
 #include "base/list.h"
+#include "io/dns-wait.h"
 
 #define RESOLV_CONF "/etc/resolv.conf"
 
@@ -49,7 +51,8 @@ struct Dns {
         struct stat conf_seen;
         ares_channel channel; /* owned */
         bool has_library, is_closing;
-        usec_t heard_usec, refused_usec; /* CLOCK_MONOTONIC: the last answer, the last ICMP error */
+        /* CLOCK_MONOTONIC: the last answer, the last ICMP error, the last socket not watched. */
+        usec_t heard_usec, refused_usec, lacked_usec;
         List sockets;
         List orphans; /* lookups whose channel was closed: the next one is asked instead */
 };
@@ -78,14 +81,13 @@ static ResolveStatus status_from_ares(int status) {
 /* -- the loop ---------------------------------------------------------------------------------- */
 
 static void dns_arm_timer(Dns *d) {
-        struct timeval tv;
+        usec_t wait = dns_wait_usec(d->channel);
 
-        if (!ares_timeout(d->channel, NULL, &tv)) {
+        if (wait == USEC_INFINITY) {
                 sd_event_source_set_enabled(d->timer, SD_EVENT_OFF);
                 return;
         }
-        sd_event_source_set_time_relative(d->timer,
-                                          (usec_t) tv.tv_sec * USEC_PER_SEC + (usec_t) tv.tv_usec);
+        sd_event_source_set_time_relative(d->timer, wait);
         sd_event_source_set_enabled(d->timer, SD_EVENT_ONESHOT);
 }
 
@@ -136,14 +138,24 @@ static void on_socket_state(void *userdata, ares_socket_t fd, int readable, int 
         if (!events)
                 return;
         s = malloc(sizeof(*s));
-        if (!s)
+        if (!s) {
+                d->lacked_usec = clock_usec(CLOCK_MONOTONIC);
                 return;
+        }
         *s = (Socket){ .fd = fd };
         if (sd_event_add_io(d->event, &s->source, fd, events, on_socket, d) < 0) {
+                d->lacked_usec = clock_usec(CLOCK_MONOTONIC);
                 free(s);
                 return;
         }
         list_append(&d->sockets, &s->link);
+}
+
+/* c-ares does not say why it has not asked a server: for it one without a socket is unreachable. */
+static bool lacks_descriptors(void) {
+        _cleanup_fd_ int fd = eventfd(0, EFD_CLOEXEC);
+
+        return fd < 0 && (errno == EMFILE || errno == ENFILE);
 }
 
 /* -- lookups ----------------------------------------------------------------------------------- */
@@ -153,6 +165,9 @@ static void on_socket_state(void *userdata, ares_socket_t fd, int readable, int 
 static ResolveStatus dns_status(const Dns *d, usec_t began_usec, int ares_status) {
         ResolveStatus s = status_from_ares(ares_status);
 
+        if ((s == RESOLVE_UNREACHABLE && lacks_descriptors()) ||
+            (s == RESOLVE_TIMEOUT && d->lacked_usec >= began_usec))
+                return RESOLVE_RESOURCE;
         if (s == RESOLVE_UNREACHABLE && d->heard_usec >= began_usec)
                 return RESOLVE_SERVER_FAILED;
         if (s == RESOLVE_TIMEOUT && d->heard_usec < began_usec && d->refused_usec >= began_usec)

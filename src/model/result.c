@@ -160,17 +160,38 @@ void result_error(Result *ret, Reason reason, const char *format, ...) {
         va_end(ap);
 }
 
-void result_errno(Result *ret, int error, const char *format, ...) {
+static struct ErrnoMeaning errno_meaning(int error) {
         struct ErrnoMeaning meaning = { abs(error), OUTCOME_FAIL, REASON_INTERNAL };
-        const char *text = strerrordesc_np(meaning.error);
-        va_list ap;
 
         for (size_t i = 0; i < ELEMENTSOF(errno_meanings); i++)
                 if (errno_meanings[i].error == meaning.error)
-                        meaning = errno_meanings[i];
+                        return errno_meanings[i];
+        return meaning;
+}
+
+static const char *errno_text(int error) {
+        const char *text = strerrordesc_np(abs(error));
+
+        return text ? text : "unknown error";
+}
+
+void result_errno(Result *ret, int error, const char *format, ...) {
+        struct ErrnoMeaning meaning = errno_meaning(error);
+        va_list ap;
+
         result_begin(ret, meaning.outcome, meaning.reason);
         va_start(ap, format);
-        result_set_message(ret, text ? text : "unknown error", format, ap);
+        result_set_message(ret, errno_text(error), format, ap);
+        va_end(ap);
+}
+
+void result_own_errno(Result *ret, int error, const char *format, ...) {
+        bool is_lack = errno_meaning(error).reason == REASON_RESOURCE;
+        va_list ap;
+
+        result_begin(ret, OUTCOME_ERROR, is_lack ? REASON_RESOURCE : REASON_INTERNAL);
+        va_start(ap, format);
+        result_set_message(ret, errno_text(error), format, ap);
         va_end(ap);
 }
 

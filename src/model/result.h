@@ -95,6 +95,10 @@ void result_error(Result *ret, Reason reason, const char *format, ...) _printf_(
  * message is the text, then ": " and the errno's text. */
 void result_errno(Result *ret, int error, const char *format, ...) _printf_(3, 4);
 
+/* The same for what vitald itself should be able to do: always an error, of reason `resource` where
+ * it lacks something, else `internal`. */
+void result_own_errno(Result *ret, int error, const char *format, ...) _printf_(3, 4);
+
 /* Sets the word after the slash; characters other than [A-Za-z0-9_.-] become '-'. */
 void result_set_detail(Result *r, const char *detail);
 
