@@ -60,23 +60,27 @@ static int daemon_refuse_reload(Daemon *d, int error, char *text, char **ret_err
 }
 
 /* What is read once, at the start. */
-static void log_what_needs_restart(const Daemon *d, const Config *new) {
-        const Config *old = d->state->config;
-
+static void log_what_needs_restart(const Daemon *d, const Config *old, const Config *new) {
         if ((!d->options->listen && !strv_equal(old->http.listen, new->http.listen)) ||
             !strv_equal(old->agent.listen, new->agent.listen))
                 log_notice("Listen= has changed, which needs a restart of vitald");
 }
 
+/* What can fail for lack of memory comes first: then nothing has changed. */
 static int daemon_take_config(Daemon *d, Config *c) {
+        _cleanup_(config_unrefp) Config *old = config_ref(d->state->config);
+        _cleanup_(lineup_freep) Lineup *lineup = NULL;
         int r;
 
-        log_what_needs_restart(d, c);
-        daemon_fail_waiters(d, -ECANCELED, "The configuration was reloaded before the run ended");
-        r = engine_configure(d->engine, c);
+        r = engine_prepare(d->engine, c, &lineup);
         if (r < 0)
                 return r;
-        daemon_apply(d, &(Event){ .type = EVENT_CONFIG, .config = c });
+        r = state_apply(d->state, &(Event){ .type = EVENT_CONFIG, .config = c }, time_now());
+        if (r < 0)
+                return r;
+        log_what_needs_restart(d, old, c);
+        daemon_fail_waiters(d, -ECANCELED, "The configuration was reloaded before the run ended");
+        engine_take(d->engine, c, TAKE(lineup));
         daemon_return_drains(d);
         (void) daemon_follow_units(d);
         if (shutdown_configure(d) < 0)

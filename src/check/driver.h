@@ -37,7 +37,8 @@ typedef struct CheckDriver {
         void (*detach)(void *shared);
 
         /* Per check: a held connection, watches. May call check_trigger() at any time between.
-         * NULL: nothing. open() < 0: the check cannot be had; its runs are errors. */
+         * NULL: nothing. open() < 0: the check cannot be had; its runs are errors, and each
+         * of them calls open() again, with all memory zeroed again. */
         size_t instance_size;
         int (*open)(Check *check);
         void (*close)(Check *check);

@@ -3,10 +3,14 @@
  * those of another. */
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "check/engine-internal.h"
 #include "model/schedule.h"
+
+/* When a check without runs is set up again that could not be. */
+#define OPEN_AGAIN_USEC USEC_PER_SEC
 
 /* -- checks ------------------------------------------------------------------------------------ */
 
@@ -81,8 +85,21 @@ static Check *check_new(Engine *e, CheckConfig *config) {
         return c->instance ? c : check_free(c);
 }
 
-/* Lets the driver set the check up. What goes wrong is told by each of its runs. */
-static void check_open(Check *c) {
+/* All is as it was before, for the next time. */
+static void check_note_not_open(Check *c, int error) {
+        Engine *e = c->engine;
+
+        if (error != c->open_error)
+                log_errno(LOG_WARNING, error, "%s: cannot set up the check", c->config->id);
+        shared_put(TAKE(c->shared));
+        memset(c->instance, 0, c->driver->instance_size);
+        if (!check_has_runs(c)) {
+                e->due_usec[c->index] = usec_add(engine_now(e), OPEN_AGAIN_USEC);
+                engine_arm(e, e->due_usec[c->index]);
+        }
+}
+
+void check_open(Check *c) {
         int r;
 
         if (c->config->defect_reason != REASON_NONE)
@@ -90,29 +107,35 @@ static void check_open(Check *c) {
         r = shared_get(c->engine, c->driver, &c->shared);
         if (r >= 0 && c->driver->open)
                 r = c->driver->open(c);
-        c->open_error = r;
-        c->is_open = r >= 0;
         if (r < 0)
-                log_errno(LOG_WARNING, r, "%s: cannot set up the check", c->config->id);
+                check_note_not_open(c, r);
+        else if (c->open_error < 0)
+                log_info("%s: the check is set up now", c->config->id);
+        c->is_open = r >= 0;
+        c->open_error = r < 0 ? r : 0;
 }
 
 /* -- reload ------------------------------------------------------------------------------------ */
 
 /* The checks of a configuration in the making. */
-typedef struct Lineup {
+struct Lineup {
         Check **checks;   /* owned: the new ones; those taken over are borrowed until the swap */
         usec_t *due_usec; /* owned */
         size_t n;
         size_t *taken_from; /* owned: index of the check taken over, or INDEX_NONE */
-} Lineup;
+};
 
-static void lineup_done(Lineup *l) {
+Lineup *lineup_free(Lineup *l) {
+        if (!l)
+                return NULL;
         for (size_t i = 0; l->checks && i < l->n; i++)
                 if (l->taken_from[i] == INDEX_NONE)
                         check_free(l->checks[i]);
         free(l->checks);
         free(l->due_usec);
         free(l->taken_from);
+        free(l);
+        return NULL;
 }
 
 /* The check of that name that tests the same thing, or INDEX_NONE. */
@@ -214,22 +237,30 @@ void engine_close_checks(Engine *e) {
                 e->checks[i] = check_free(e->checks[i]);
 }
 
-int engine_configure(Engine *e, Config *config) {
-        _cleanup_(lineup_done) Lineup l = {};
-        usec_t now = engine_now(e);
+int engine_prepare(Engine *e, Config *config, Lineup **ret) {
+        _cleanup_(lineup_freep) Lineup *l = calloc(1, sizeof(*l));
         int r;
 
-        r = lineup_make(&l, e, config);
+        if (!l)
+                return -ENOMEM;
+        r = lineup_make(l, e, config);
         if (r < 0)
                 return r;
-        /* Nothing fails from here on. Take over before the rest is closed, close before the new
-         * ones are opened. */
-        for (size_t i = 0; i < l.n; i++)
-                if (l.taken_from[i] == INDEX_NONE)
-                        lineup_open(&l, i, config, now);
+        *ret = TAKE(l);
+        return 0;
+}
+
+void engine_take(Engine *e, Config *config, Lineup *lineup) {
+        _cleanup_(lineup_freep) Lineup *l = lineup;
+        usec_t now = engine_now(e);
+
+        /* Take over before the rest is closed, close before the new ones are opened. */
+        for (size_t i = 0; i < l->n; i++)
+                if (l->taken_from[i] == INDEX_NONE)
+                        lineup_open(l, i, config, now);
                 else
-                        lineup_take_over(&l, i, e, config->checks[i]);
-        lineup_hurry(&l, e, config, now);
+                        lineup_take_over(l, i, e, config->checks[i]);
+        lineup_hurry(l, e, config, now);
         /* How long it took to get so far is no stall of what is only beginning. */
         if (!e->config)
                 engine_see_loop(e);
@@ -237,15 +268,25 @@ int engine_configure(Engine *e, Config *config) {
 
         free(e->checks);
         free(e->due_usec);
-        e->checks = TAKE(l.checks);
-        e->due_usec = TAKE(l.due_usec);
-        e->n_checks = l.n;
+        e->checks = TAKE(l->checks);
+        e->due_usec = TAKE(l->due_usec);
+        e->n_checks = l->n;
         config_unref(e->config);
         e->config = config_ref(config);
 
         for (size_t i = 0; i < e->n_checks; i++)
-                if (l.taken_from[i] == INDEX_NONE && !e->checks[i]->is_served)
+                if (l->taken_from[i] == INDEX_NONE && !e->checks[i]->is_served)
                         check_open(e->checks[i]);
         engine_arm(e, now);
+}
+
+int engine_configure(Engine *e, Config *config) {
+        Lineup *l;
+        int r;
+
+        r = engine_prepare(e, config, &l);
+        if (r < 0)
+                return r;
+        engine_take(e, config, l);
         return 0;
 }

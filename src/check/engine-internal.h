@@ -39,7 +39,7 @@ struct Check {
         CheckConfig *config;       /* owned reference */
         CheckConfig *opened_with;  /* owned reference: what the driver may have pointers into */
         const CheckDriver *driver; /* borrowed, constant */
-        Shared *shared;            /* borrowed; NULL if the type could not be attached */
+        Shared *shared;            /* borrowed; NULL while it is not open */
         void *instance;            /* owned */
         CheckRun *run;             /* owned; NULL while none is active */
         int open_error;            /* 0, or why open() failed */
@@ -117,6 +117,10 @@ bool check_run_look(CheckRun *run, usec_t due, usec_t *ret_next);
 /* Whether so much of the run's time was lost to our own lateness that it tells nothing by not being
  * done, and not how long it took. */
 bool check_run_is_late(const CheckRun *run);
+
+/* Lets the driver set the check up. What goes wrong is told by each of its runs, each of which tries
+ * again: what was short may be there by then. A check without runs is tried again each second. */
+void check_open(Check *c);
 
 /* Starts a run; beyond MaxConcurrentChecks= the check waits its turn. */
 void check_begin(Check *c);

@@ -56,6 +56,10 @@ static void check_wake(Check *c) {
         usec_t *due = &c->engine->due_usec[c->index], was_due = *due;
 
         *due = USEC_INFINITY;
+        if (!check_has_runs(c)) {
+                check_open(c);
+                return;
+        }
         if (c->run) {
                 if (!check_run_look(c->run, was_due, due))
                         check_run_expire(c->run);

@@ -59,6 +59,14 @@ DEFINE_CLEANUP(Engine *, engine_free);
  * indices are those of this config from now on. 0, or -ENOMEM with the old one still in force. */
 int engine_configure(Engine *e, Config *config);
 
+/* The same in two steps, between which others may refuse: the first makes what takes memory, the
+ * second cannot fail and uses up what the first has made. The lineup is of this config. */
+typedef struct Lineup Lineup;
+int engine_prepare(Engine *e, Config *config, Lineup **ret);
+void engine_take(Engine *e, Config *config, Lineup *lineup);
+Lineup *lineup_free(Lineup *l);
+DEFINE_CLEANUP(Lineup *, lineup_free);
+
 /* Starts a run now, or right after the present one. ret_serial: the run that answers (its result's
  * serial, or a later one). -EOPNOTSUPP for checks without runs, -EAGAIN for those held. */
 int engine_run(Engine *e, size_t check, uint64_t *ret_serial);

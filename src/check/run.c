@@ -59,6 +59,8 @@ void check_begin(Check *c) {
                         list_append(&e->waiting, &c->waiting);
                 return;
         }
+        if (!c->is_open)
+                check_open(c);
         run = calloc(1, sizeof(CheckRun) + c->driver->run_size);
         if (!run) {
                 e->due_usec[c->index] = usec_add(engine_now(e), NO_MEMORY_PAUSE_USEC);

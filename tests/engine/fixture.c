@@ -116,6 +116,12 @@ const CheckDriver push_driver = {
                 .settings_size = sizeof(FakeSettings),
                 .describe = fake_describe,
         },
+        .shared_size = sizeof(FakeShared),
+        .attach = fake_attach,
+        .detach = fake_detach,
+        .instance_size = sizeof(FakeInstance),
+        .open = fake_open,
+        .close = fake_close,
         .report = fake_report,
 };
 

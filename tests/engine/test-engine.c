@@ -281,7 +281,46 @@ static void test_defects(void **state _unused_) {
         take_config(&b, make_config(&fake_driver, one, 1));
         assert_int_equal(calls.start, 0);
         assert_int_equal(b.seen[0].result.outcome, OUTCOME_ERROR);
-        calls.close++; /* what could not be opened is not closed */
+        calls.close += calls.open; /* what could not be opened is not closed */
+        bench_done(&b);
+}
+
+/* What was short when a check was set up does not keep it down. */
+static void test_fault_42_set_up_again(void **state _unused_) {
+        Result result;
+        Bench b;
+
+        bench_new(&b);
+        calls.open_result = -EMFILE;
+        take_config(&b, make_config(&fake_driver, one, 1));
+        assert_int_equal(calls.attach, calls.detach);
+        for (unsigned n = 0; n < 3; n++) {
+                pass(&b, 10 * USEC_PER_SEC);
+                assert_int_equal(b.seen[0].result.outcome, OUTCOME_ERROR);
+                assert_int_equal(b.seen[0].result.reason, REASON_RESOURCE);
+        }
+        assert_int_equal(calls.start, 0);
+        calls.close = calls.open;
+        calls.open_result = 0;
+        for (unsigned n = 0; n < 1000 && calls.start == 0; n++)
+                pass(&b, 10 * USEC_PER_MSEC);
+        assert_int_equal(calls.start, 1);
+        finish(&b, 0, true);
+        assert_int_equal(b.seen[0].result.outcome, OUTCOME_PASS);
+        bench_done(&b);
+
+        bench_new(&b);
+        calls.open_result = -EMFILE;
+        take_config(&b, make_config(&push_driver, one, 1));
+        result_pass(&result, "well");
+        pass(&b, 10 * USEC_PER_SEC);
+        assert_int_equal(engine_report(b.engine, 0, &result, NULL), -EOPNOTSUPP);
+        calls.close = calls.open;
+        calls.open_result = 0;
+        pass(&b, USEC_PER_SEC);
+        assert_int_equal(engine_report(b.engine, 0, &result, NULL), 0);
+        pass(&b, 10 * USEC_PER_SEC);
+        assert_int_equal(calls.open, calls.close + 1);
         bench_done(&b);
 }
 
@@ -394,6 +433,7 @@ int main(void) {
                 cmocka_unit_test(test_shared_checks_reload),
                 cmocka_unit_test(test_hold),
                 cmocka_unit_test(test_defects),
+                cmocka_unit_test(test_fault_42_set_up_again),
                 cmocka_unit_test(test_run_on_request),
                 cmocka_unit_test(test_report),
                 cmocka_unit_test(test_signs_of_life),
