@@ -98,19 +98,19 @@ static int on_caller_known(sd_bus_message *reply, void *userdata,
         Sender who;
         int r;
 
-        if (e) {
-                sd_bus_reply_method_errorf(q->message, SD_BUS_ERROR_ACCESS_DENIED,
-                                           "Cannot find out who is calling: %s", e->message);
-                return 0;
-        }
+        if (e)
+                return bus_link_answered(
+                        l, sd_bus_reply_method_errorf(q->message, SD_BUS_ERROR_ACCESS_DENIED,
+                                                      "Cannot find out who is calling: %s",
+                                                      e->message));
         r = credentials_read(reply, &who);
         if (r >= 0)
                 r = caller_remember(l, sd_bus_message_get_sender(q->message), &who);
         if (r >= 0)
                 r = sd_bus_enqueue_for_read(l->connection, q->message);
         if (r < 0)
-                sd_bus_reply_method_errno(q->message, r, NULL);
-        return 0;
+                r = sd_bus_reply_method_errno(q->message, r, NULL);
+        return bus_link_answered(l, r);
 }
 
 static unsigned queries_of(const BusLink *l, const char *sender) {

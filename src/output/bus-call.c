@@ -35,6 +35,15 @@ BusCall *bus_call_free(BusCall *c) {
         return NULL;
 }
 
+void bus_call_answered(const BusCall *c, int r) {
+        LIST_FOREACH(i, &c->bus->links) {
+                BusLink *l = list_item(i, BusLink, links);
+
+                if (l->connection == sd_bus_message_get_bus(c->message))
+                        (void) bus_link_answered(l, r);
+        }
+}
+
 void bus_calls_abandon(Bus *b) {
         LIST_FOREACH_SAFE(i, &b->calls) {
                 BusCall *c = list_item(i, BusCall, links);

@@ -19,5 +19,8 @@ int bus_call_new(Bus *b, sd_bus_message *m, CheckConfig *check, sd_bus_error *er
 BusCall *bus_call_free(BusCall *c);
 DEFINE_CLEANUP(BusCall *, bus_call_free);
 
+/* The call was answered, with this result of sending. */
+void bus_call_answered(const BusCall *c, int r);
+
 /* The bus goes: its calls are no longer answered, and free themselves when they are done. */
 void bus_calls_abandon(Bus *b);

@@ -172,30 +172,30 @@ static int reply_not_supported(sd_bus_error *error, const CheckConfig *c) {
 
 /* The result is taken from the snapshot that holds it, in which the check may have another index
  * than when the run was asked for, or none. */
-static void on_run_done(void *userdata, int r, const char *error, const Snapshot *snapshot) {
-        _cleanup_(bus_call_freep) BusCall *call = userdata;
+static int answer_run(const BusCall *call, int r, const char *error, const Snapshot *snapshot) {
         char reason[REASON_WORD_MAX];
         const CheckState *c;
         size_t check;
 
-        if (!call->message)
-                return;
-        if (r < 0) {
-                (void) sd_bus_reply_method_errnof(call->message, r, "%s",
+        if (r < 0)
+                return sd_bus_reply_method_errnof(call->message, r, "%s",
                                                   error ? bus_text(error) : strerror(-r));
-                return;
-        }
         check = config_find_check(snapshot->config, call->check->service, call->check->name);
-        if (check == INDEX_NONE) {
-                (void) sd_bus_reply_method_errorf(call->message, BUS_ERROR_NO_SUCH_CHECK,
+        if (check == INDEX_NONE)
+                return sd_bus_reply_method_errorf(call->message, BUS_ERROR_NO_SUCH_CHECK,
                                                   "Check %s is gone", call->check->id);
-                return;
-        }
         c = snapshot->checks[check];
-        (void) sd_bus_reply_method_return(call->message, "sssst", health_to_string(c->state),
+        return sd_bus_reply_method_return(call->message, "sssst", health_to_string(c->state),
                                           outcome_to_string(c->last.outcome),
                                           reason_format(reason, c->last.reason, c->last.detail),
                                           bus_text(c->last.message), c->last.latency_usec);
+}
+
+static void on_run_done(void *userdata, int r, const char *error, const Snapshot *snapshot) {
+        _cleanup_(bus_call_freep) BusCall *call = userdata;
+
+        if (call->message)
+                bus_call_answered(call, answer_run(call, r, error, snapshot));
 }
 
 static int method_run(sd_bus_message *m, void *userdata, sd_bus_error *error) {

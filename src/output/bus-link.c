@@ -26,6 +26,12 @@ void bus_link_doom(BusLink *l) {
                 log_errno(LOG_ERR, r, "Cannot end a connection");
 }
 
+int bus_link_answered(BusLink *l, int r) {
+        if (r == -ENOMEM)
+                bus_link_doom(l);
+        return 0;
+}
+
 void bus_link_check_queue(BusLink *l) {
         uint64_t n;
 
@@ -38,11 +44,13 @@ void bus_link_check_queue(BusLink *l) {
 int bus_link_find(BusLink *l, const char *path, BusObject type, BusTarget *ret) {
         const Snapshot *s = publisher_current(l->bus->context.publisher);
         const BusPath *object;
+        int r;
 
         if (!s)
                 return 0;
-        if (!l->bus->paths)
-                return -ENOMEM;
+        r = l->bus->paths ? 0 : bus_paths_new(s->config, &l->bus->paths);
+        if (r < 0)
+                return r;
         object = bus_paths_find(l->bus->paths, path);
         if (!object || object->type != type)
                 return 0;
@@ -75,6 +83,29 @@ static int on_children(_unused_ sd_bus *bus, const char *prefix, void *userdata,
         return l->bus->paths ? bus_paths_below(l->bus->paths, prefix, ret_nodes) : 0;
 }
 
+static int on_no_children(_unused_ sd_bus *bus, _unused_ const char *prefix,
+                          _unused_ void *userdata, char ***ret_nodes,
+                          _unused_ sd_bus_error *error) {
+        *ret_nodes = NULL;
+        return 0;
+}
+
+/* Without memory half-way to an object sd-bus 252 forgets the nodes that it has made on the way,
+ * and aborts when the connection is freed. So they are made one by one, each with something of its
+ * own.
+ */
+static int bus_link_make_way(BusLink *l) {
+        static const char *const ways[] = { "/", "/org", "/org/freedesktop" };
+        int r;
+
+        for (size_t i = 0; i < ELEMENTSOF(ways); i++) {
+                r = sd_bus_add_node_enumerator(l->connection, NULL, ways[i], on_no_children, NULL);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 BusLink *bus_link_free(BusLink *l) {
         if (!l)
                 return NULL;
@@ -101,6 +132,7 @@ int bus_link_new(Bus *b, sd_bus *connection, BusLink **ret) {
         list_init(&l->polkit);
         list_append(&b->links, &l->links);
         if ((r = sd_bus_add_filter(connection, NULL, on_message, l)) < 0 ||
+            (r = bus_link_make_way(l)) < 0 ||
             (r = sd_bus_add_object_manager(connection, NULL, BUS_PATH_MANAGER)) < 0 ||
             (r = sd_bus_add_node_enumerator(connection, NULL, BUS_PATH_SERVICES, on_children, l)) <
                     0 ||

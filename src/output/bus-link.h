@@ -83,6 +83,10 @@ DEFINE_CLEANUP(BusLink *, bus_link_free);
 /* The link is to end: its peer is gone or does not read. Safe within its own callbacks. */
 void bus_link_doom(BusLink *l);
 
+/* r: of the sending of an answer that was owed. Whom there was no memory to answer would wait in
+ * vain, and is hung up on. Returns 0, for handlers. */
+int bus_link_answered(BusLink *l, int r);
+
 /* Whether anybody would get a signal that is sent now. */
 bool bus_link_is_ready(const BusLink *l);
 

@@ -231,10 +231,11 @@ static void on_reloaded(void *userdata, int r, const char *error,
         if (!call->message)
                 return;
         if (r < 0)
-                (void) sd_bus_reply_method_errorf(call->message, BUS_ERROR_RELOAD_FAILED, "%s",
-                                                  error ? bus_text(error) : strerror(-r));
+                r = sd_bus_reply_method_errorf(call->message, BUS_ERROR_RELOAD_FAILED, "%s",
+                                               error ? bus_text(error) : strerror(-r));
         else
-                (void) sd_bus_reply_method_return(call->message, NULL);
+                r = sd_bus_reply_method_return(call->message, NULL);
+        bus_call_answered(call, r);
 }
 
 static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error) {

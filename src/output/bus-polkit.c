@@ -74,7 +74,8 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *error 
         q->answer = answer_read(reply);
         r = sd_bus_enqueue_for_read(q->link->connection, q->message);
         if (r < 0) {
-                (void) sd_bus_reply_method_errno(q->message, r, NULL);
+                r = sd_bus_reply_method_errno(q->message, r, NULL);
+                (void) bus_link_answered(q->link, r);
                 query_free(q);
         }
         return 0;

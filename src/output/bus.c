@@ -61,8 +61,8 @@ static int on_reap(_unused_ sd_event_source *s, void *userdata) {
         return 0;
 }
 
-/* Without memory for their paths, the objects of a new configuration are missing until the next
- * snapshot. */
+/* Without memory for their paths, the objects of a new configuration are missing until somebody
+ * asks for one. */
 static void on_snapshot(void *userdata, const Snapshot *old, const Snapshot *new) {
         _cleanup_(bus_paths_freep) BusPaths *gone = NULL;
         Bus *b = userdata;
