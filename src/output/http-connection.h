@@ -98,7 +98,7 @@ struct HttpServer {
         sd_event_source *timer;      /* owned: the next deadline of all connections */
         usec_t timer_usec;           /* for when it is set, or USEC_INFINITY */
         int epoll_fd;                /* owned */
-        int reserve_fd;              /* owned: given up for a moment to refuse a connection */
+        int reserve_fd;              /* owned: given up for a connection when there is no other */
         HttpWatch kick;
         bool is_kicked;
 

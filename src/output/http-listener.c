@@ -65,27 +65,21 @@ static bool server_evict_oldest(HttpServer *s) {
         return true;
 }
 
-/* There is no fd for the connection. One of ours makes room; if there is none, the reserve lets us
- * at least tell the peer at once, instead of letting it wait. Then a pause, for the listener stays
- * readable and would spin. */
-static void server_accept_failed(HttpServer *s, HttpListener *l, int error) {
-        bool lacks_fd = error == EMFILE || error == ENFILE;
-
-        if (lacks_fd && server_evict_oldest(s))
-                return;
-
-        if (lacks_fd && s->reserve_fd >= 0) {
-                _cleanup_fd_ int fd = -1;
-
-                s->reserve_fd = fd_close(s->reserve_fd);
-                fd = accept4(l->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-                if (fd >= 0)
-                        s->counters.refused++;
-        }
-
+/* There is no fd for a connection: it gets the reserve's, or that of the connection which did
+ * nothing for longest. So whoever probes gets in, whatever else has all the rest. */
+static bool server_make_room(HttpServer *s) {
         if (s->reserve_fd < 0)
-                s->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        server_pause(s);
+                return server_evict_oldest(s);
+        s->reserve_fd = fd_close(s->reserve_fd);
+        return true;
+}
+
+static int listener_take(const HttpListener *l, struct sockaddr_storage *ret) {
+        socklen_t length = sizeof(*ret);
+        int fd;
+
+        fd = accept4(l->watch.fd, (struct sockaddr *) ret, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        return fd < 0 ? -errno : fd;
 }
 
 void http_peer_set_address(HttpPeer *peer, const struct sockaddr_storage *ss) {
@@ -124,20 +118,21 @@ static void server_take(HttpServer *s, HttpListener *l, int fd, const struct soc
 
 void http_listener_accept(HttpServer *s, HttpListener *l) {
         struct sockaddr_storage ss = {};
-        socklen_t length = sizeof(ss);
         int fd;
 
         if (s->is_stopping || s->resume_usec != 0)
                 return;
 
         s->budget--;
-        fd = accept4(l->watch.fd, (struct sockaddr *) &ss, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        fd = listener_take(l, &ss);
+        if ((fd == -EMFILE || fd == -ENFILE) && server_make_room(s))
+                fd = listener_take(l, &ss);
         if (fd >= 0) {
                 server_take(s, l, fd, &ss);
                 return;
         }
 
-        switch (errno) {
+        switch (-fd) {
         case EAGAIN:
         case EINTR:
         case ECONNABORTED: /* the rest concern only a connection that is gone by now */
@@ -150,7 +145,8 @@ void http_listener_accept(HttpServer *s, HttpListener *l) {
         case ETIMEDOUT:
                 return;
         default:
-                server_accept_failed(s, l, errno);
+                /* The listener stays readable and would spin. */
+                server_pause(s);
         }
 }
 

@@ -89,8 +89,15 @@ static void server_begin(HttpServer *s) {
                 tail_format(&s->tails[p], second, p);
 }
 
+static int server_fill_reserve(HttpServer *s) {
+        if (s->reserve_fd < 0)
+                s->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        return s->reserve_fd < 0 ? -errno : 0;
+}
+
 /* It ends: nothing points to the closed connections any more. */
 static void server_end(HttpServer *s) {
+        (void) server_fill_reserve(s);
         LIST_FOREACH_SAFE(i, &s->closed) {
                 list_unlink(i);
                 list_append(&s->unused, i);
@@ -200,13 +207,14 @@ HttpServer *http_server_free(HttpServer *s) {
 
 static int server_open_fds(HttpServer *s) {
         struct epoll_event e = { .events = EPOLLIN, .data.ptr = &s->kick };
+        int r;
 
         s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
         if (s->epoll_fd < 0)
                 return -errno;
-        s->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        if (s->reserve_fd < 0)
-                return -errno;
+        r = server_fill_reserve(s);
+        if (r < 0)
+                return r;
         s->kick.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
         if (s->kick.fd < 0)
                 return -errno;

@@ -2,8 +2,6 @@
 """The HTTP server against clients that are slow, broken, many, or hostile."""
 
 import email.utils
-import os
-import resource
 import signal
 import socket
 import threading
@@ -370,48 +368,6 @@ def test_fault_63_connect_and_close_flood(server):
                 probe.send(GET)
                 assert probe.read_answer()[0] == 200
     eventually(lambda: server.counters()["connections"] == 1)
-
-
-def test_fault_41_without_file_descriptors_it_neither_spins_nor_dies(make_server):
-    server = make_server(files=32, connections=1000)
-    flood = [Client(server.address) for _ in range(100)]
-    with Client(server.address) as probe:   # the oldest of the flood made room
-        probe.send(GET)
-        assert probe.read_answer()[0] == 200
-    before = cpu_seconds(server.pid), time.monotonic()
-    flood += [Client(server.address) for _ in range(100)]
-    time.sleep(1)                           # the time over which CPU is measured
-    used = (cpu_seconds(server.pid) - before[0]) / (time.monotonic() - before[1])
-    assert used < 0.05 * SLOWNESS
-    close(flood)
-    eventually(lambda: server.counters()["connections"] == 1)
-
-
-def test_fault_41_with_nothing_to_evict_it_refuses_pauses_and_recovers(server):
-    taken = min((time.sleep(0.002) or {int(fd) for fd in os.listdir(f"/proc/{server.pid}/fd")}
-                 for _ in range(200)), key=len)     # one may be on its way out at first
-    limits = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
-    free = next(fd for fd in range(1000) if fd not in taken)
-    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (free, limits[1]))
-
-    with Client(server.address) as c:       # told at once, by the reserve
-        with pytest.raises((AssertionError, ConnectionResetError)):
-            c.send(GET)
-            c.read_answer()
-
-    before = cpu_seconds(server.pid), time.monotonic()
-    waiting = [Client(server.address) for _ in range(100)]
-    time.sleep(1)                           # the time over which CPU is measured
-    used = (cpu_seconds(server.pid) - before[0]) / (time.monotonic() - before[1])
-    assert used < 0.05 * SLOWNESS
-
-    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, limits)
-    waiting[-1].send(GET)
-    assert waiting[-1].read_answer()[0] == 200
-    counters = server.counters()
-    assert 1 <= counters["refused"] < 50    # one for each pause
-    assert counters["evicted"] == 0
-    close(waiting)
 
 
 def test_fault_62_stop_answers_what_was_received_and_leaves_the_backlog(server):
