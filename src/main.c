@@ -308,7 +308,12 @@ static int run_daemon(const Arguments *a) {
                 .state_directory =
                         state_directory_find(a, state_directory) < 0 ? NULL : state_directory,
         };
-        return daemon_run(&options) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        r = daemon_run(&options);
+        if (r < 0) {
+                log_errno(LOG_ERR, r, "vitald ends");
+                return EXIT_FAILURE;
+        }
+        return EXIT_SUCCESS;
 }
 
 static int run_verify(const Arguments *a) {
@@ -328,6 +333,10 @@ int main(int argc, char *argv[]) {
 
         log_open();
         r = arguments_parse(&arguments, argc, argv);
+        if (r == -ENOMEM) {
+                log_errno(LOG_ERR, r, "Cannot read the arguments");
+                return EXIT_FAILURE;
+        }
         if (r < 0)
                 return EX_USAGE;
         if (r == 0)

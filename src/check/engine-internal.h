@@ -118,8 +118,8 @@ bool check_run_look(CheckRun *run, usec_t due, usec_t *ret_next);
  * done, and not how long it took. */
 bool check_run_is_late(const CheckRun *run);
 
-/* Lets the driver set the check up. What goes wrong is told by each of its runs, each of which tries
- * again: what was short may be there by then. A check without runs is tried again each second. */
+/* Lets the driver set the check up. What goes wrong is told by each of its runs, each of which
+ * tries again: what was short may be there by then. A check without runs is tried each second. */
 void check_open(Check *c);
 
 /* Starts a run; beyond MaxConcurrentChecks= the check waits its turn. */

@@ -41,12 +41,13 @@ const OptionType option_http_resolve = {
 
 /* -- URL= -------------------------------------------------------------------------------------- */
 
-static bool url_has(CURLU *url, CURLUPart part) {
+/* 1: yes; 0: no; -ENOMEM. */
+static int url_has(CURLU *url, CURLUPart part) {
         char *text = NULL;
         CURLUcode code = curl_url_get(url, part, &text, 0);
 
         curl_free(text);
-        return code == CURLUE_OK;
+        return code == CURLUE_OUT_OF_MEMORY ? -ENOMEM : code == CURLUE_OK;
 }
 
 /* The part, or "" where the URL has none; false without memory. */
@@ -86,6 +87,7 @@ static int url_check(CURLU *url, HttpSettings *s, char why[static OPTION_WHY_MAX
         static const char *const schemes[] = { "http", "https" };
         CURLUcode code = curl_url_set(url, CURLUPART_URL, s->url, CURLU_NON_SUPPORT_SCHEME);
         char scheme[16];
+        int has_user, has_password;
 
         if (code == CURLUE_OUT_OF_MEMORY)
                 return -ENOMEM;
@@ -101,7 +103,11 @@ static int url_check(CURLU *url, HttpSettings *s, char why[static OPTION_WHY_MAX
                 snprintf(why, OPTION_WHY_MAX, "the scheme is neither http nor https");
                 return -EINVAL;
         }
-        if (url_has(url, CURLUPART_USER) || url_has(url, CURLUPART_PASSWORD)) {
+        has_user = url_has(url, CURLUPART_USER);
+        has_password = url_has(url, CURLUPART_PASSWORD);
+        if (has_user < 0 || has_password < 0)
+                return -ENOMEM;
+        if (has_user || has_password) {
                 snprintf(why, OPTION_WHY_MAX,
                          "a user and a password do not stand in a URL; use Username= and "
                          "PasswordCredential= or HeaderCredential=");

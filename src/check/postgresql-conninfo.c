@@ -56,12 +56,14 @@ const char *conninfo_get(const PQconninfoOption *o, const char *keyword) {
 /* libpq's error texts quote what they trip over, which may be part of a password. */
 static int conninfo_split(const char *text, PQconninfoOption **ret,
                           char why[static OPTION_WHY_MAX]) {
-        static const char unknown[] = "invalid connection option";
+        static const char unknown[] = "invalid connection option", no_memory[] = "out of memory";
         char *error = NULL;
         PQconninfoOption *o = PQconninfoParse(text, &error);
 
-        if (!o && !error)
+        if (!o && (!error || str_starts_with(error, no_memory))) {
+                PQfreemem(error);
                 return -ENOMEM;
+        }
         if (!o && str_starts_with(error, unknown))
                 text_sanitize(why, OPTION_WHY_MAX, error, strlen(error));
         else if (!o)

@@ -18,6 +18,7 @@ typedef struct PostgresqlSettings {
 
         /* By validate(). */
         size_t n_servers;
+        CheckTarget target;
         bool prefers_standby; /* target_session_attrs=prefer-standby */
         bool is_console;      /* PgBouncer's own, which knows no transactions */
 } PostgresqlSettings;

@@ -277,7 +277,10 @@ static int check_validate(CheckLoad *l) {
         CheckTarget target = {};
         int r;
 
-        if (c->type->validate && c->type->validate(c->settings, &key, why) < 0) {
+        r = c->type->validate ? c->type->validate(c->settings, &key, why) : 0;
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) {
                 section_fault(&l->apply, key, why);
                 return 0;
         }

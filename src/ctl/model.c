@@ -316,11 +316,14 @@ static int check_add(ServiceInfo *s, char *name, const char *path, CheckInfo **r
 /* Where the properties of this object's interface go; *ret stays NULL for what is not ours. */
 static int object_get(View *v, const char *path, const Fields **ret_fields, void **ret) {
         char *service = NULL, *check = NULL;
-        ServiceInfo *s;
+        ServiceInfo *s = NULL;
         CheckInfo *c;
         int r;
 
-        if (sd_bus_path_decode_many(path, CHECK_PATH, &service, &check) > 0) {
+        r = sd_bus_path_decode_many(path, CHECK_PATH, &service, &check);
+        if (r < 0)
+                return r;
+        if (r > 0) {
                 _cleanup_free_ char *parent =
                         strndup(path, (size_t) (strstr(path, "/check/") - path));
 
@@ -336,13 +339,13 @@ static int object_get(View *v, const char *path, const Fields **ret_fields, void
                 *ret = c;
                 return r;
         }
-        if (sd_bus_path_decode_many(path, SERVICE_PATH, &service) > 0) {
-                r = service_get(v, service, path, &s);
-                *ret_fields = &service_fields;
-                *ret = s;
+        r = sd_bus_path_decode_many(path, SERVICE_PATH, &service);
+        if (r <= 0)
                 return r;
-        }
-        return 0;
+        r = service_get(v, service, path, &s);
+        *ret_fields = &service_fields;
+        *ret = s;
+        return r;
 }
 
 static bool interface_is_ours(const char *interface) {

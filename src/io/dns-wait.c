@@ -7,7 +7,6 @@
 
 #include <sys/time.h>
 
-
 usec_t dns_wait_usec(ares_channel channel) {
         struct timeval tv;
 

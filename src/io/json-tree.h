@@ -2,8 +2,8 @@
 #pragma once
 
 /* Reads JSON that came from outside: looked through by base/json-scan.h first, then made a tree of
- * json-c's objects. Types must be asked for before values: json_object_get_int() of the text "12abc" is 12.
- */
+ * json-c's objects. Types must be asked for before values: json_object_get_int() of the text
+ * "12abc" is 12. */
 
 #include <json-c/json.h>
 
