@@ -118,14 +118,18 @@ def test_waits_for_the_line_but_not_long(agent):
 def test_a_line_that_came_while_vitald_stood_still(agent, vitald):
     """Is read, however late that is: nobody else's verdict is given."""
     ctl(vitald, "drain", "billing")
-    for _ in range(5):
+    n = 0
+    while n < 5:
+        began = time.monotonic()
         with socket.create_connection(agent, timeout=5 * SLOWNESS) as s:
             time.sleep(0.03)        # Most likely it has been taken in by then.
             vitald.freeze()
             s.sendall(b"orders\n")
+            in_time = time.monotonic() - began < 0.08   # We must be so ourselves.
             time.sleep(0.15)
             vitald.thaw()
-            assert s.recv(100) == b"up ready 100%\n"
+            assert s.recv(100) == b"up ready 100%\n" or not in_time
+            n += in_time
 
 
 def test_nobody_can_hold_it(agent, vitald):

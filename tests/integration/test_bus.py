@@ -180,11 +180,13 @@ def works(vitald, seconds):
     """Probes are answered at once, and the check runs on, for so long."""
     end = time.monotonic() + seconds * SLOWNESS
     runs = 'vitald_check_runs_total{service="orders",check="cache",outcome="pass"}'
-    before = vitald.metrics()[runs]
+    before, times = vitald.metrics()[runs], []
     while time.monotonic() < end:
         watch = Stopwatch(vitald.pid)
         assert vitald.ready().status == 200
-        assert watch.seconds() < 0.9 * SLOWNESS     # A call to a bus that hangs takes a second.
+        times.append(watch.seconds())
+    # Who waits for a bus that hangs does so for a second, whenever there is something to tell.
+    assert sum(t > 0.9 * SLOWNESS for t in times) <= 1 and len(times) > 5, times
     eventually(lambda: vitald.metrics()[runs] > before)
 
 
