@@ -114,8 +114,10 @@ def test_fault_13_and_18_what_hangs_delays_nobody(world):
             assert (run.outcome, run.reason) == ("fail", "timeout"), run
             assert abs(run.took_ms - TIMEOUT_MS) <= tolerance, run
     for name in world.good:
-        # Each at its time, and none left out.
-        assert len(runs[name]) >= elapsed / 0.1 - 2, (name, len(runs[name]), elapsed)
+        # Each at its time, and none left out, but for those that were due while its own server was
+        # still to answer.
+        held_up = sum(run.took_ms // 100 for run in runs[name])
+        assert len(runs[name]) + held_up >= elapsed / 0.1 - 2, (name, len(runs[name]), elapsed)
         assert all(run.outcome == "pass" for run in runs[name])
     late = max(run.late_ms for of_one in runs.values() for run in of_one)
     took = [run.took_ms for name in world.bad for run in runs[name]]
