@@ -133,10 +133,12 @@ static bool drain_differs(const Drain *a, const Drain *b) {
                a->until_boottime != b->until_boottime;
 }
 
-/* The first time what is there may be something else than what is in force. */
+/* The first time what is there may be something else than what is in force, and with another
+ * configuration something else may be on its way there. */
 static bool drains_differ(const Keeper *k, const Snapshot *old, const Snapshot *new) {
         if (!old || old->sequence == 0 || old->config != new->config)
-                return has_drain(new) || access(k->paths[KEPT_DRAINS], F_OK) == 0;
+                return (old && has_drain(old)) || has_drain(new) || k->absent.n > 0 ||
+                       access(k->paths[KEPT_DRAINS], F_OK) == 0;
         if (drain_differs(&old->own_drain, &new->own_drain))
                 return true;
         for (size_t i = 0; i < new->config->n_services; i++)
@@ -270,6 +272,8 @@ void keeper_read_drains(Keeper *k) {
 }
 
 void keeper_return_drains(Keeper *k, const Config *config, DrainHandler handler, void *userdata) {
+        if (k->absent.n > 0)
+                touch(k, KEPT_DRAINS, DRAIN_PAUSE_USEC);
         absent_drains_settle(&k->absent, config, time_now(), handler, userdata);
 }
 

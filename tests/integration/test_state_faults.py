@@ -234,6 +234,25 @@ def test_fault_45_a_disk_that_hangs_is_told_of(daemon, hung):
 
 
 @pytest.mark.timing
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_mask_while_the_drain_is_written(daemon, hung, waits):
+    begin(daemon)
+    daemon.written()
+    hung.touch()
+    ctl(daemon.vitald, "drain", "shop")
+    drains = daemon.vitald.state_directory / "drains"
+    eventually(drains.with_name("drains.new").exists)
+    file = daemon.vitald.etc / "services/shop.conf"
+    file.unlink()
+    if waits:
+        ctl(daemon.vitald, "reload")
+    file.symlink_to("/dev/null")
+    ctl(daemon.vitald, "reload")
+    hung.unlink()
+    eventually(lambda: b"shop" not in drains.read_bytes(), what="the file without it")
+
+
+@pytest.mark.timing
 def test_fault_45_a_disk_that_hangs(daemon, hung):
     """All goes on, and the end waits for all files together no longer than for one."""
     daemon.service("batch", "[Check job]\nType=push\nPersistent=yes\nInitial=pass\n")
