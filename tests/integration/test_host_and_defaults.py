@@ -13,8 +13,8 @@ def test_a_service_that_the_host_does_not_depend_on(vitald, http_server, redis):
                            "Probes=readiness liveness\nLivenessFailureThreshold=1\n"))
     vitald.start()
     ctl(vitald, "wait", "cache", "--timeout=10s")
-    vitald.wait_status("/health/ready/extra", 503)
-    assert vitald.get("/health/live/extra").status == 503
+    vitald.wait_status("/health/live/extra", 503)
+    assert vitald.get("/health/ready/extra").status == 503
     host = vitald.get("/health/ready")
     assert host.status == 200 and "extra/app" not in host.json["checks"]
     assert vitald.get("/health/live").status == 200
