@@ -30,7 +30,7 @@ def test_one_cause_one_alarm(vitald, redis, http_server):
 
     redis.start()
     ctl(vitald, "run", "shop/cache")
-    # Not an hour later: at once.
+    # Not a day later: at once.
     vitald.wait_check("shop/app", healthy=True)
     assert vitald.show("shop/app")["NRuns"] == runs + 1
     assert seen is None or len(http_server.requests) == seen + 1

@@ -163,8 +163,8 @@ def end_sessions(postgres):
 
 
 def test_fault_42_probes_are_answered_and_a_reload_is_refused(vitald, http_server):
-    vitald.service("shop", "[Check web]\nType=http\nURL=%s\nInterval=1h\n" % http_server.url())
-    vitald.service("ill", "[Check tcp]\nType=tcp\nAddress=127.0.0.1:1\nInterval=1h\n"
+    vitald.service("shop", "[Check web]\nType=http\nURL=%s\nInterval=1d\n" % http_server.url())
+    vitald.service("ill", "[Check tcp]\nType=tcp\nAddress=127.0.0.1:1\nInterval=1d\n"
                    "FailureThreshold=1\n")
     vitald.start()
     vitald.wait_status("/health/ready/shop", 200)

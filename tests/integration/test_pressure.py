@@ -72,7 +72,7 @@ def falls_and_recovers(runner, thrash):
 
 
 def test_pressure_is_seen_at_once_where_triggers_are_free(directory, thrash):
-    """Interval= is an hour: only a trigger can say so; and so can the end of the pressure."""
+    """Interval= is a day: only a trigger can say so; and so can the end of the pressure."""
     with CheckRunner(directory, text(*ALLOWED), wrap=as_nobody) as runner:
         first = runner.next()
         result = falls_and_recovers(runner, thrash)

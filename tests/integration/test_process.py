@@ -74,7 +74,7 @@ def first(directory, *lines, wrap=list):
 # -- PID file --------------------------------------------------------------------------------------
 
 def test_kill_and_restart_are_seen_at_once(directory, start, pid_file):
-    """Interval= is an hour."""
+    """Interval= is a day."""
     program = start()
     write(pid_file, program.pid)
     with CheckRunner(directory, text(f"PIDFile={pid_file}")) as runner:

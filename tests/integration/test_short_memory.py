@@ -72,7 +72,7 @@ Type=any-of
 Checks=tcp redis
 """
 
-DEFAULTS = "[Defaults]\nInterval=1h\nRetryInterval=50ms\n"
+DEFAULTS = "[Defaults]\nInterval=1d\nRetryInterval=50ms\n"
 
 WELL_SERVICES = ("one", "two")
 

@@ -128,7 +128,7 @@ def running(booted):
         server.start()
     booted.write(f"{SERVICES}/bad.conf", GOOD)
     booted.write(f"{SERVICES}/app.conf",
-                 f"[Check web]\nType=http\nURL={server.url()}\nInterval=1h\n"
+                 f"[Check web]\nType=http\nURL={server.url()}\nInterval=1d\n"
                  "[Check often]\nType=memory\nInterval=250ms\nMaxAge=1min\n")
     booted.systemctl("restart", "vitald.service")
     eventually(lambda: booted.get("/health/ready").status == 200)

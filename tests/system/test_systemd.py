@@ -16,8 +16,8 @@ UNITS = {
 
 
 def check(name, *lines):
-    """Interval= is an hour: only signals can make a run."""
-    return "\n".join((f"[Check {name}]", "Type=systemd", "Interval=1h", "RetryInterval=10ms",
+    """Interval= is a day: only signals can make a run."""
+    return "\n".join((f"[Check {name}]", "Type=systemd", "Interval=1d", "RetryInterval=10ms",
                       *lines, ""))
 
 

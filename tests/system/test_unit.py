@@ -72,7 +72,7 @@ STATES = {
 }
 
 
-def check(name, unit, *lines, interval="1h"):
+def check(name, unit, *lines, interval="1d"):
     return "\n".join((f"[Check {name}]", "Type=unit", f"Unit={unit}", f"Interval={interval}",
                       "RetryInterval=10ms", *lines, ""))
 
@@ -131,7 +131,7 @@ def test_each_state_of_a_unit(units, runner):
 # -- signals ---------------------------------------------------------------------------------------
 
 def test_what_happens_is_seen_at_once(units, runner, sleeper):
-    """Interval= is an hour."""
+    """Interval= is a day."""
     runner.start(check("it", sleeper))
     assert_result(runner.next_answered(), "pass", "", "running")
     units.systemctl("stop", sleeper)

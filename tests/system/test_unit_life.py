@@ -115,7 +115,7 @@ def test_life(units, running):
 def test_what_failed_before_the_unit_was_up_is_looked_at_again_at_once(units, vitald):
     """And does not count any more."""
     units.systemctl("stop", "app.service", "late.service")
-    lines = "Interval=1h", "RetryInterval=1h", "FailureThreshold=2", "Probes=readiness"
+    lines = "Interval=1d", "RetryInterval=1h", "FailureThreshold=2", "Probes=readiness"
     vitald.service("late", service(units, "late.service", *lines).replace(
         "Probes=startup readiness\nInterval=50ms\nRetryInterval=50ms\nFailureThreshold=1\n", ""))
     vitald.start()
