@@ -433,7 +433,7 @@ TimeoutStartSec=60s
 USER_UNITS = {
     "vitald.service": "[Service]\nType=notify\nRuntimeDirectory=vitald\n"
                       "ExecStart=/usr/bin/vitald --bus=user --root=%h --listen=%h/web.sock\n",
-    "own.service": "[Service]\nType=notify\nNotifyAccess=all\nWatchdogSec=2s\n"
+    "own.service": "[Service]\nType=notify\nNotifyAccess=all\nWatchdogSec=4s\n"
                    "Restart=on-failure\nRestartSec=100ms\nExecStart=/usr/bin/vitald-run "
                    "--bus=user /usr/bin/python3 -m http.server --bind 127.0.0.1 8098\n",
 }
@@ -462,6 +462,6 @@ def test_a_manager_of_a_user(host):
     assert "own.service (active)" in user("vitalctl", "--bus=user", "status", "own")
     main = show("MainPID")
     host.run(["kill", "-STOP", main])
-    eventually(lambda: show("NRestarts") == "1" and show("ActiveState") == "active", within=20)
+    eventually(lambda: show("NRestarts") == "1" and show("ActiveState") == "active", within=60)
     assert show("MainPID") != main
     host.systemctl("stop", "user@1500.service")
