@@ -13,14 +13,6 @@
 
 enum { PATH_SHOWN_MAX = 160 };
 
-/* Debian's libcurl and libpq bring in GnuTLS, which nobody here uses. It asks for this function
- * before it sets itself up, see gnutls_global_init(3): that would cost a millisecond and about a
- * MiB of memory. The program is linked so that it is found. */
-int _gnutls_global_init_skip(void);
-int _gnutls_global_init_skip(void) {
-        return 1;
-}
-
 /* Cuts the last part off. */
 static int path_cut(char *path) {
         char *end = strrchr(path, '/');

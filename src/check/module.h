@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Check types whose library not all hosts need are modules: check-NAME.so, a driver like all
- * others, linked with its library and loaded when a configuration first names the type. So a host
- * without them does not load it: libcurl and libpq bring in thirty others and some MiB of memory.
- * What a module uses of vitald it finds in the program itself. A module stays until the process
- * ends: libraries leave threads and exit handlers behind. */
+/* Check types whose library few hosts need are modules: check-NAME.so, a driver like all others,
+ * linked with its library and loaded when a configuration first names the type. So a host without
+ * them neither links nor loads them. What a module uses of vitald it finds in the program itself.
+ * A module stays until the process ends: libraries leave threads and exit handlers behind. */
 
 #include "check/driver.h"
 

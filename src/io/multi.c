@@ -21,6 +21,14 @@
 
 #define TIMER_ACCURACY_USEC USEC_PER_MSEC
 
+/* Debian's libcurl brings in librtmp, and that GnuTLS, which nobody here uses. It asks for this
+ * function before it sets itself up, see gnutls_global_init(3): that would cost each start a
+ * millisecond and about a MiB of memory. The program is linked so that it is found. */
+int _gnutls_global_init_skip(void);
+int _gnutls_global_init_skip(void) {
+        return 1;
+}
+
 /* One connection's socket, from the first time that libcurl wants it polled until it is closed. Its
  * watch stays between transfers: that saves system calls, and it is what sees the peer
  * close an idle connection. */
